@@ -1,0 +1,91 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// `PLATTER_PACKAGES=none` leaves out every target that needs a package: sanitizer builds and quick library builds use it.
+let withPackages = Context.environment["PLATTER_PACKAGES"] != "none"
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),  // a leaked import is an error
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),  // async calls stay where they are
+    .enableExperimentalFeature("Lifetimes"),  // our own types hand out spans
+]
+
+/// BlockCore and up mark every unsafe construct, so that it can be counted; BlockSystem is where unsafe code lives.
+let checked = settings + [.strictMemorySafety()]
+
+var targets: [Target] = [
+    .target(name: "CPlatter"),
+    .target(name: "BlockSystem", dependencies: ["CPlatter"], swiftSettings: settings),
+    .target(name: "BlockPartitions", swiftSettings: checked),
+    .target(name: "BlockCore", dependencies: ["BlockSystem", "BlockPartitions"], swiftSettings: checked),
+    .target(name: "BlockDrivers", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: checked),
+    .target(name: "BlockNBD", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: checked),
+    .testTarget(name: "BlockSystemTests", dependencies: ["BlockSystem"], swiftSettings: settings),
+    .testTarget(name: "BlockPartitionsTests", dependencies: ["BlockPartitions"], swiftSettings: settings),
+    .testTarget(name: "BlockCoreTests", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: settings),
+    .testTarget(
+        name: "BlockDriversTests", dependencies: ["BlockDrivers", "BlockCore", "BlockSystem"], swiftSettings: settings),
+    .testTarget(
+        name: "BlockNBDTests", dependencies: ["BlockNBD", "BlockDrivers", "BlockCore", "BlockSystem"],
+        swiftSettings: settings),
+]
+var dependencies: [Package.Dependency] = []
+var products: [Product] = [
+    .library(
+        name: "Platter",
+        targets: ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD"])
+]
+
+if withPackages {
+    dependencies = [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        // No TLS stack: remote access goes through ssh or a TLS proxy.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ]
+    products.append(.executable(name: "platter", targets: ["platter"]))
+    targets += [
+        .systemLibrary(
+            name: "CSmartcols", pkgConfig: "smartcols", providers: [.apt(["libsmartcols-dev"])]),
+        .target(
+            name: "BlockControl",
+            dependencies: [
+                "BlockCore", "BlockSystem", "BlockPartitions",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "platter",
+            dependencies: [
+                "BlockControl", "BlockNBD", "BlockDrivers", "BlockCore", "BlockPartitions", "BlockSystem", "CSmartcols",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
+            swiftSettings: settings),
+        .testTarget(name: "BlockControlTests", dependencies: ["BlockControl"], swiftSettings: settings),
+    ]
+}
+
+let package = Package(
+    name: "platter",
+    products: products,
+    dependencies: dependencies,
+    targets: targets
+)
