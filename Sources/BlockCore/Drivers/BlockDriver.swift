@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import BlockSystem
+
+/// What a device implements. ``capacity`` and ``submit(_:)`` are required; everything else has a default.
+///
+/// The core promises: it checks range, alignment, rights and support before ``submit(_:)``; it never calls the driver
+/// after ``released()``; when ``stop()`` is called, no call of the core into the driver is running, and every bio was
+/// answered (or its deadline has passed, and then the answer is still owed).
+///
+/// The driver promises: it answers every bio once (a bio that it drops is failed and counted against it), and after
+/// ``stop()`` has returned none of its own threads touches a bio or the core.
+public protocol BlockDriver: AnyObject, Sendable {
+    /// How many 512-byte sectors the device has. Read at add, and after a resize.
+    var capacity: UInt64 { get }
+
+    /// Does the I/O, now or later, on this thread or another, and calls `complete` on the bio.
+    ///
+    /// - Context: which thread, and how long it may take, is what ``DriverProfile/style`` declares.
+    func submit(_ bio: consuming Bio)
+
+    /// One word for listings: `ram`, `file`. Default: the type's name in lower case, without a trailing `driver`.
+    var driverName: String { get }
+
+    /// What the device can do. Asked once, at add, and a value from then on. Default: ``DriverProfile/init()``.
+    var profile: DriverProfile { get }
+
+    /// Where the range is data, hole or zero, in order and without gaps, covering at least its first sector.
+    /// Default: all of it is data.
+    /// - Context: called with a lease held, like `submit`; must obey the same style.
+    func extents(of range: SectorRange) -> [DeviceExtent]
+
+    /// Changes the size. Default: not supported.
+    /// - Context: on a thread that may block, never two at a time for one disk, I/O goes on meanwhile.
+    func resize(to sectors: UInt64) throws(BlockStatus)
+
+    /// Changes a setting of a living (or owing) driver, such as `answer` of `null`.
+    /// - Throws: ``DriverSettingError`` with a line that says what is wrong and what is possible.
+    func set(_ key: String, to value: String) throws(DriverSettingError)
+
+    /// The settings that ``set(_:to:)`` takes, with their present values, and facts worth showing (`path`).
+    var settings: [(key: String, value: String)] { get }
+
+    /// The gate has just been shut for good: answer what is held, fast. Called once. Default: nothing.
+    func abort()
+
+    /// Ends the driver's own threads. Called once, after the drain. Default: nothing.
+    func stop()
+
+    /// One more handle is open on the disk or a partition of it.
+    func opened() throws(BlockStatus)
+
+    /// One handle fewer.
+    func closed()
+
+    /// The end: nothing of the core will call again. Called once, and only after a successful add.
+    func released()
+}
+
+/// A setting that cannot be made.
+public struct DriverSettingError: Error, Sendable {
+    /// One line: what is wrong and what is possible.
+    public let reason: String
+
+    /// An error with its line.
+    public init(_ reason: String) { self.reason = reason }
+}
+
+/// How a driver's `submit` behaves. The core keeps what may block off the event loops.
+public enum SubmissionStyle: String, Sendable, Codable {
+    /// Uses the CPU only, never sleeps, and answers before it returns or keeps the bio: runs on the event loop.
+    /// It must not touch the bio's memory after `submit` has returned.
+    case inline
+    /// Returns within microseconds and answers later: runs on the event loop.
+    case async
+    /// May sleep: runs on the disk's own worker threads.
+    case mayBlock
+}
+
+/// Whether a device does something by itself.
+public enum Support: String, Sendable, Codable {
+    /// The device does it.
+    case native
+    /// The core does it by other means.
+    case emulated
+    /// Nobody does it; such a bio is answered ``BlockStatus/notSupported``.
+    case unsupported
+}
+
+/// What a device can do; a value, fixed at add.
+public struct DriverProfile: Sendable, Codable {
+    /// How `submit` behaves; ``SubmissionStyle/mayBlock`` unless declared.
+    public var style: SubmissionStyle = .mayBlock
+    /// The smallest unit of I/O in bytes: a power of two from 512 to 4096.
+    public var logicalBlockSize: Int = 512
+    /// The unit that the device handles without reading first, in bytes.
+    public var physicalBlockSize: Int = 512
+    /// The preferred size of I/O in bytes; 0 if none.
+    public var optimalIO: Int = 0
+    /// Writes are acknowledged before they are durable: flush has work to do.
+    public var hasWriteCache: Bool = false
+    /// Forced unit access; `emulated` makes the core flush after the write.
+    public var fua: Support = .emulated
+    /// Discard.
+    public var discard: Support = .unsupported
+    /// Write zeroes.
+    public var writeZeroes: Support = .unsupported
+    /// Write zeroes is always faster than writing them.
+    public var hasFastZeroes: Bool = false
+    /// Moves something round.
+    public var isRotational: Bool = false
+    /// The device takes no writes.
+    public var isReadOnly: Bool = false
+    /// Memory may be gone with the process: nothing survives the daemon. For listings.
+    public var isVolatile: Bool = false
+
+    /// The safe answers: may block, nothing optional.
+    public init() {}
+}
+
+/// A part of a range and what lies there.
+public struct DeviceExtent: Sendable, Equatable {
+    /// What a range holds.
+    public enum Kind: Sendable { case data, hole, zero }
+    /// How many sectors.
+    public var count: UInt64
+    /// What lies there: `hole` is not allocated and reads as zeroes, `zero` is allocated and reads as zeroes.
+    public var kind: Kind
+
+    /// An extent.
+    public init(count: UInt64, kind: Kind) {
+        self.count = count
+        self.kind = kind
+    }
+}
+
+extension BlockDriver {
+    public var driverName: String {
+        var name = String(describing: Self.self).lowercased()
+        if name.hasSuffix("driver"), name.count > 6 { name.removeLast(6) }
+        return name
+    }
+    public var profile: DriverProfile { DriverProfile() }
+    public func extents(of range: SectorRange) -> [DeviceExtent] { [DeviceExtent(count: range.count, kind: .data)] }
+    public func resize(to sectors: UInt64) throws(BlockStatus) { throw .notSupported }
+    public func set(_ key: String, to value: String) throws(DriverSettingError) {
+        throw DriverSettingError("driver '\(driverName)' has no setting '\(key)'")
+    }
+    public var settings: [(key: String, value: String)] { [] }
+    public func abort() {}
+    public func stop() {}
+    public func opened() throws(BlockStatus) {}
+    public func closed() {}
+    public func released() {}
+}
