@@ -30,7 +30,7 @@ struct PartitionScanner<Source: PartitionSource> {
     /// Asks each parser in turn; the first that claims the disk ends the scan.
     mutating func scan() -> PartitionScan {
         var firstError: UInt64?
-        for kind in [PartitionTableKind.dos] {
+        for kind in [PartitionTableKind.gpt, .dos] {
             switch parse(kind) {
             case .claimed(let table):
                 return finish(table, unreadable: nil)
@@ -46,7 +46,7 @@ struct PartitionScanner<Source: PartitionSource> {
 
     private mutating func parse(_ kind: PartitionTableKind) -> Verdict {
         switch kind {
-        case .gpt: .notMine
+        case .gpt: parseGPT()
         case .dos: parseMBR()
         }
     }
