@@ -133,21 +133,32 @@ public struct DeviceExtent: Sendable, Equatable {
 }
 
 extension BlockDriver {
+    /// The type's name in lower case, without a trailing `driver`.
     public var driverName: String {
         var name = String(describing: Self.self).lowercased()
         if name.hasSuffix("driver"), name.count > 6 { name.removeLast(6) }
         return name
     }
+    /// May block, nothing optional.
     public var profile: DriverProfile { DriverProfile() }
+    /// All data.
     public func extents(of range: SectorRange) -> [DeviceExtent] { [DeviceExtent(count: range.count, kind: .data)] }
+    /// Not supported.
     public func resize(to sectors: UInt64) throws(BlockStatus) { throw .notSupported }
+    /// There are none.
     public func set(_ key: String, to value: String) throws(DriverSettingError) {
         throw DriverSettingError("driver '\(driverName)' has no setting '\(key)'")
     }
+    /// None.
     public var settings: [(key: String, value: String)] { [] }
+    /// Answers in its own time.
     public func abort() {}
+    /// Has no threads.
     public func stop() {}
+    /// Lets everybody.
     public func opened() throws(BlockStatus) {}
+    /// Does not mind.
     public func closed() {}
+    /// Has nothing to give back.
     public func released() {}
 }
