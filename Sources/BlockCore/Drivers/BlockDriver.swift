@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BlockSystem
-
 /// What a device implements. ``capacity`` and ``submit(_:)`` are required; everything else has a default.
 ///
 /// The core promises: it checks range, alignment, rights and support before ``submit(_:)``; it never calls the driver

@@ -90,3 +90,40 @@ func futexWait(_ word: UnsafeMutablePointer<Atomic<UInt32>>, whileEqual value: U
 func futexWake(_ word: UnsafeMutablePointer<Atomic<UInt32>>) {
     _ = platter_futex_wake(UnsafeMutableRawPointer(word).assumingMemoryBound(to: UInt32.self), .max)
 }
+
+/// A bell that threads sleep by: each reads how often it has rung, looks for work, and waits for the next ring.
+public final class Bell: @unchecked Sendable {
+    // SAFETY: as in Parker.
+    private let word: UnsafeMutablePointer<Atomic<UInt32>>
+
+    /// A bell that has not rung.
+    public init() {
+        word = .allocate(capacity: 1)
+        word.initialize(to: Atomic(0))
+    }
+
+    deinit {
+        word.deinitialize(count: 1)
+        word.deallocate()
+    }
+
+    /// How often it has rung; read it before looking for work.
+    public var value: UInt32 { word.pointee.load(ordering: .acquiring) }
+
+    /// Wakes one sleeper.
+    public func ring() {
+        word.pointee.wrappingAdd(1, ordering: .releasing)
+        _ = platter_futex_wake(UnsafeMutableRawPointer(word).assumingMemoryBound(to: UInt32.self), 1)
+    }
+
+    /// Wakes all sleepers.
+    public func ringAll() {
+        word.pointee.wrappingAdd(1, ordering: .releasing)
+        futexWake(word)
+    }
+
+    /// Sleeps until it has rung since `value` was read, or the deadline has passed; may return early.
+    public func wait(after value: UInt32, until deadline: Instant = .never) {
+        futexWait(word, whileEqual: value, until: deadline)
+    }
+}
