@@ -66,8 +66,8 @@ public struct DriverSettingError: Error, Sendable {
 
 /// How a driver's `submit` behaves. The core keeps what may block off the event loops.
 public enum SubmissionStyle: String, Sendable, Codable {
-    /// Uses the CPU only, never sleeps, and answers before it returns or keeps the bio: runs on the event loop.
-    /// It must not touch the bio's memory after `submit` has returned.
+    /// Uses the CPU only, never sleeps, and answers every bio before `submit` returns: runs on the event loop, and is
+    /// lent the submitter's memory without a copy.
     case inline
     /// Returns within microseconds and answers later: runs on the event loop.
     case async
