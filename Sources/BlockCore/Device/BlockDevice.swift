@@ -35,7 +35,9 @@ public protocol OpenerDelegate: AnyObject, Sendable {
 }
 
 extension OpenerDelegate {
+    /// Stays.
     public func askedToLeave() {}
+    /// Does not mind.
     public func resized(to sectors: UInt64) {}
 }
 

@@ -5,8 +5,10 @@ internal import BlockSystem
 /// A successful open of a disk or a partition.
 ///
 /// The handle stays valid after the disk is gone: every I/O is then answered ``BlockStatus/gone``, and ``close()``
-/// works hours later (R5). It cannot be copied: one thread at a time submits; answers come on any thread.
+/// works hours later (R5). It cannot be copied. One thread at a time submits (from inside an answer, too: what is
+/// submitted there runs after the outermost submission); answers come on any thread.
 public struct Opener: ~Copyable, Sendable {
+    // Sendable because it may move between threads; that no two use it at a time is the owner's promise.
     // What keeps the core alive: the disk's table of openers, until the close.
     private let core: OpenerCore
 
@@ -25,16 +27,16 @@ public struct Opener: ~Copyable, Sendable {
     ///   - range: relative to the device, whole logical blocks; ignored for a flush.
     ///   - data: as many bytes as the range has, for read and write.
     ///   - token: comes back with the answer.
-    public mutating func submit(
+    public func submit(
         _ operation: BioOperation, _ range: SectorRange, flags: BioFlags = [], data: consuming BioData, token: UInt64
     ) {
         core.submit(operation, range, flags, data, token)
     }
 
     /// Until ``endBatch()``, submissions are counted and timed together. Do not wait for anything in between.
-    public mutating func beginBatch() { core.beginBatch() }
+    public func beginBatch() { core.beginBatch() }
     /// Ends a batch.
-    public mutating func endBatch() { core.endBatch() }
+    public func endBatch() { core.endBatch() }
 
     /// Whether an I/O of this size is done when `submit` returns, without a copy of borrowed memory.
     public func isInline(_ operation: BioOperation, bytes: Int) -> Bool {

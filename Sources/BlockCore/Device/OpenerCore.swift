@@ -128,7 +128,7 @@ final class OpenerCore: @unchecked Sendable {
         slot.element.operation = operation
         slot.element.flags = flags
         slot.element.sector = range.start
-        slot.element.sectorCount = range.count
+        slot.element.sectorCount = operation == .flush ? 0 : range.count
         slot.element.token = token
         slot.element.afterwards = .deliver
         slot.element.isForWorker = false
@@ -221,7 +221,8 @@ final class OpenerCore: @unchecked Sendable {
     /// - Parameter isForeign: on another thread than the submitter's, whose free list and batch it may not touch.
     private func enterAndDispatch(_ slot: Stable<BioSlot>, isForeign: Bool = false) {
         let forWorker = slot.element.isForWorker
-        // One lease ends when submit has returned, one when the answer was delivered (F1); a batch holds the first for all.
+        // One lease ends when submit has returned, one when the answer was delivered (F1); a batch has one for all
+        // submissions together.
         let leases: UInt64 = !isForeign && own.element.batchHoldsLease && !forWorker ? 1 : 2
         slot.element.phase.store(BioSlot.Phase.entering.rawValue, ordering: .relaxed)
         guard cells.enter(leases) || passesFrozen(slot) else {
@@ -236,8 +237,9 @@ final class OpenerCore: @unchecked Sendable {
         // Release: the deadline's walk that sees `entered` sees the slot as it was filled.
         slot.element.phase.store(BioSlot.Phase.entered.rawValue, ordering: .releasing)
         let toDevice = slot.element.operation != .read
-        slot.element.start = !isForeign && own.element.batchStart != 0 ? own.element.batchStart : Instant.now.nanoseconds
-        if slot.element.operation == .flush { slot.element.flushMark = disk.writtenSectors }
+        slot.element.start =
+            !isForeign && own.element.batchStart != 0 ? own.element.batchStart : Instant.now.nanoseconds
+        if slot.element.operation == .flush { slot.element.flushMark = disk.volatileSectors }
         cells.add(1, to: toDevice ? DiskStatistics.startedWrites : DiskStatistics.startedReads)
         partitionCells?.add(1, to: toDevice ? DiskStatistics.startedWrites : DiskStatistics.startedReads)
         let cells = cells
@@ -343,7 +345,9 @@ final class OpenerCore: @unchecked Sendable {
 
     func endBatch() {
         guard own.element.batchStart != 0 else { return }
-        let inline = own.element.batchCounts[0] &+ own.element.batchCounts[1] &+ own.element.batchCounts[2] &+ own.element.batchCounts[3]
+        let inline =
+            own.element.batchCounts[0] &+ own.element.batchCounts[1] &+ own.element.batchCounts[2]
+            &+ own.element.batchCounts[3]
         if inline > 0 {
             // They ran one after the other: each took its share of the time.
             let share = (Instant.now.nanoseconds &- own.element.batchStart) / inline
@@ -368,7 +372,8 @@ final class OpenerCore: @unchecked Sendable {
         let isInside = ThreadContext.inside == Unretained(self).bits
         let operation = slot.element.operation
         // A write whose flush for FUA was the last step counts as the write it was.
-        let group = DiskStatistics.group(of: slot.element.sectorCount > 0 && operation == .flush ? .write : operation)
+        let wasFlushedFor = operation == .flush && slot.element.sectorCount > 0
+        let group = DiskStatistics.group(of: wasFlushedFor ? .write : operation)
         cells.add(1, to: group * 3)
         cells.add(slot.element.sectorCount, to: group * 3 + 1)
         if let partitionCells {
@@ -384,10 +389,15 @@ final class OpenerCore: @unchecked Sendable {
         }
         if status != .ok {
             disk.noteFailure(status, isWrite: operation.isWrite, sectors: slot.element.sectorCount)
-        } else if operation == .flush, slot.element.sectorCount == 0 {
+        } else if wasFlushedFor || slot.element.flags.contains(.fua) {
+            disk.noteDurable(sectors: group == 1 ? slot.element.sectorCount : 0)
+            if wasFlushedFor { disk.noteFlush(upTo: slot.element.flushMark) }
+        } else if operation == .flush {
             disk.noteFlush(upTo: slot.element.flushMark)
         }
-        if slot.element.bounced.count > 0, operation == .read, status == .ok, !isOrphaned.load(ordering: .acquiring) {
+        if slot.element.bounced.count > 0, operation == .read, status == .ok,
+            !isOrphaned.load(ordering: .acquiring)
+        {
             slot.element.bounced.copy(from: slot.element.memory)
         }
         let wasBounced = slot.element.bounced.count > 0

@@ -69,7 +69,7 @@ extension Disk {
         guard !inTheWay.isEmpty else { return nil }
         return DiskError(
             errno: DiskError.busy, disk: device.name, sequence: sequence,
-            reason: "\(device.name) cannot be claimed: \(inTheWay.map(\.device.name).joined(separator: ", ")) is claimed",
+            reason: "\(device.name) cannot be claimed while \(inTheWay.map(\.device.name).joined(separator: ", ")) is",
             openers: inTheWay.map(\.currentRecord))
     }
 

@@ -61,7 +61,9 @@ public final class Disk: Sendable {
         let refused = Counter()
         let dropped = Counter()
         let failedWriteSectors = Counter()
-        /// Sectors written when the last flush that succeeded was submitted.
+        /// Sectors that were written with forced unit access.
+        let durableSectors = Counter()
+        /// The volatile sectors when the last flush that succeeded was submitted.
         let flushedMark = Lock<UInt64>(0)
         /// When something was first owed; 0: nothing was.
         let owedSince = Lock<Double>(0)
@@ -140,7 +142,12 @@ public final class Disk: Sendable {
 
     // MARK: Accounting from the data path
 
-    var writtenSectors: UInt64 { queue.gate.cells.total(of: 4) &- baseline[4] }
+    /// Sectors written since the add that were not forced onto the medium each by itself: what a flush has to do.
+    var volatileSectors: UInt64 {
+        let written = queue.gate.cells.total(of: 4) &- baseline[4]
+        let durable = UInt64(clamping: faults.durableSectors.value)
+        return written > durable ? written - durable : 0
+    }
 
     /// An I/O was answered with an error.
     func noteFailure(_ status: BlockStatus, isWrite: Bool, sectors: UInt64) {
@@ -158,6 +165,9 @@ public final class Disk: Sendable {
     }
 
     func noteRefusedGone() { faults.refused.add() }
+
+    /// A write was durable when it was answered.
+    func noteDurable(sectors: UInt64) { faults.durableSectors.add(Int(clamping: sectors)) }
 
     func noteFlush(upTo mark: UInt64) { faults.flushedMark.withLock { $0 = max($0, mark) } }
 
@@ -224,7 +234,8 @@ public final class Disk: Sendable {
     }
 
     func goneError() -> DiskError {
-        DiskError(errno: DiskError.gone, disk: name, sequence: sequence, reason: "\(name) is gone (DISKSEQ \(sequence))")
+        DiskError(
+            errno: DiskError.gone, disk: name, sequence: sequence, reason: "\(name) is gone (DISKSEQ \(sequence))")
     }
 
     // MARK: Events

@@ -40,11 +40,13 @@ public enum DiskState: Sendable, Equatable {
 ///      ▼                   │                                        │    ▼           │deadline         │
 ///     gone                 └────────────surprise───────────────────────▶cut         └──────────▶ owing ┘
 /// ```
-struct DiskLifecycle: Sendable, Equatable {
-    private(set) var state: DiskState = .adding
+package struct DiskLifecycle: Sendable, Equatable {
+    package private(set) var state: DiskState = .adding
+
+    package init() {}
 
     /// What a caller of `remove` has to do.
-    enum RemoveDecision: Equatable {
+    package enum RemoveDecision: Equatable {
         /// The add under way is cancelled and rolls back.
         case cancelAdd
         /// Somebody has it open (or a pending removal waits for them).
@@ -61,7 +63,7 @@ struct DiskLifecycle: Sendable, Equatable {
         case noSuchDisk
     }
 
-    mutating func remove(_ mode: RemovalMode, hasOpeners: Bool) -> RemoveDecision {
+    package mutating func remove(_ mode: RemovalMode, hasOpeners: Bool) -> RemoveDecision {
         switch state {
         case .adding:
             return .cancelAdd
@@ -106,20 +108,20 @@ struct DiskLifecycle: Sendable, Equatable {
     }
 
     /// The add is done. False: a removal came first and the add has to roll back.
-    mutating func published() -> Bool {
+    package mutating func published() -> Bool {
         guard state == .adding else { return false }
         state = .live
         return true
     }
 
     /// The add did not come to its end.
-    mutating func addFailed() {
+    package mutating func addFailed() {
         invariant(state == .adding, "only an add that is under way can fail")
         state = .gone
     }
 
     /// Why an open is refused; nil: it is let in.
-    func refusesOpen() -> OpenRefusal? {
+    package func refusesOpen() -> OpenRefusal? {
         switch state {
         case .live, .leaving(.deferred): nil
         case .flushing: .busy
@@ -127,24 +129,24 @@ struct DiskLifecycle: Sendable, Equatable {
         }
     }
     /// Whether the name is free again, or was never taken.
-    var isOver: Bool { state == .owing || state == .gone }
-    enum OpenRefusal: Equatable { case busy, noSuchDevice }
+    package var isOver: Bool { state == .owing || state == .gone }
+    package enum OpenRefusal: Equatable { case busy, noSuchDevice }
 
     /// The last opener has closed. True: the flush begins, in the same critical section.
-    mutating func lastClosed() -> Bool {
+    package mutating func lastClosed() -> Bool {
         guard case .leaving(let mode) = state else { return false }
         state = .flushing(mode)
         return true
     }
 
     /// Takes a waiting removal back. False: there is none that can be.
-    mutating func cancel() -> Bool {
+    package mutating func cancel() -> Bool {
         guard case .leaving(let mode) = state, mode == .deferred || mode == .hide else { return false }
         state = .live
         return true
     }
 
-    enum FlushDecision: Equatable {
+    package enum FlushDecision: Equatable {
         case cut
         /// The disk lives on.
         case live
@@ -152,7 +154,7 @@ struct DiskLifecycle: Sendable, Equatable {
         case stale
     }
 
-    mutating func flushed(ok: Bool) -> FlushDecision {
+    package mutating func flushed(ok: Bool) -> FlushDecision {
         guard case .flushing(let mode) = state else { return .stale }
         guard ok || mode >= .hard else {
             state = .live
@@ -163,14 +165,14 @@ struct DiskLifecycle: Sendable, Equatable {
     }
 
     /// The deadline of a cut has passed. True: the removal ends now, owing.
-    mutating func deadlinePassed() -> Bool {
+    package mutating func deadlinePassed() -> Bool {
         guard case .cut = state else { return false }
         state = .owing
         return true
     }
 
     /// Nobody is inside and the driver was let go. True: the removal ends now.
-    mutating func released() -> Bool {
+    package mutating func released() -> Bool {
         defer { state = .gone }
         if case .cut = state { return true }
         invariant(state == .owing, "a driver is let go only after a cut")

@@ -12,22 +12,24 @@ internal import BlockSystem
 ///    └────────────────────────────────────────────────────┘ kill
 /// ```
 /// Dead is the end: a thaw that comes later brings the depth down and opens nothing (T46, T47).
-struct GateStateMachine: Equatable, Sendable {
-    enum State: UInt64 { case open = 0, frozen = 1, dead = 2 }
+package struct GateStateMachine: Equatable, Sendable {
+    package init() {}
 
-    private(set) var depth = 0
-    private(set) var isDead = false
+    package enum State: UInt64 { case open = 0, frozen = 1, dead = 2 }
+
+    package private(set) var depth = 0
+    package private(set) var isDead = false
     /// Goes up with every opening, so that a drainer can tell its own closing from a later one.
-    private(set) var generation: UInt64 = 0
+    package private(set) var generation: UInt64 = 0
 
-    var state: State { isDead ? .dead : depth > 0 ? .frozen : .open }
+    package var state: State { isDead ? .dead : depth > 0 ? .frozen : .open }
     /// The word that those who enter read.
-    var word: UInt64 { generation << 2 | state.rawValue }
+    package var word: UInt64 { generation << 2 | state.rawValue }
 
-    mutating func freeze() { depth += 1 }
+    package mutating func freeze() { depth += 1 }
 
     /// Whether it opened.
-    mutating func thaw() -> Bool {
+    package mutating func thaw() -> Bool {
         invariant(depth > 0, "a gate is thawed as often as it was frozen")
         depth -= 1
         guard depth == 0, !isDead else { return false }
@@ -36,7 +38,7 @@ struct GateStateMachine: Equatable, Sendable {
     }
 
     /// Whether this was the kill; false if it was dead before.
-    mutating func kill() -> Bool {
+    package mutating func kill() -> Bool {
         defer { isDead = true }
         return !isDead
     }

@@ -9,7 +9,7 @@ final class DeviceReader: PartitionSource {
     let logicalBlockSize: Int
     /// The deadline passed; every read after that fails.
     private(set) var hasTimedOut = false
-    private var opener: Opener
+    private let opener: Opener
     private let sink: Answer
     private let deadline: Instant
 

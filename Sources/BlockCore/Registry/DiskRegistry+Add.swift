@@ -17,7 +17,8 @@ extension DiskRegistry {
     }
 
     /// The same for callers with a thread of their own: it may wait for the driver, up to the scan's deadline.
-    public func addBlocking(_ driver: any BlockDriver, _ options: DiskOptions = DiskOptions()) throws(DiskError) -> Disk {
+    public func addBlocking(_ driver: any BlockDriver, _ options: DiskOptions = DiskOptions()) throws(DiskError) -> Disk
+    {
         var undo: [() -> Void] = []
         do throws(DiskError) {
             return try add(driver, options, &undo)
@@ -50,7 +51,8 @@ extension DiskRegistry {
         try options.beforeStep?(4)
         guard let gate = Gate(kind: options.gateKind) else {
             throw DiskError(
-                errno: DiskError.busy, disk: name, reason: "\(name) cannot be added: 65,535 disks and partitions are in use")
+                errno: DiskError.busy, disk: name,
+                reason: "\(name) cannot be added: 65,535 disks and partitions are in use")
         }
 
         // 5 The disk. A removal that finds it cancels the add by shutting its gate.
@@ -97,7 +99,8 @@ extension DiskRegistry {
         if let wanted = options.logicalBlockSize {
             guard wanted >= profile.logicalBlockSize else {
                 throw refuse(
-                    "a sector size of \(wanted) is smaller than the \(profile.logicalBlockSize) that this \(kind) needs")
+                    "a sector size of \(wanted) is smaller than the \(profile.logicalBlockSize) that this \(kind) needs"
+                )
             }
             profile.logicalBlockSize = wanted
         }
@@ -111,7 +114,8 @@ extension DiskRegistry {
         }
         guard driver.capacity % UInt64(size / sectorSize) == 0 else {
             throw refuse(
-                "a size of \(driver.capacity * 512) bytes is not a multiple of the sector size \(size): change one of them")
+                "a size of \(driver.capacity * 512) bytes is not a multiple of the sector size \(size): change one of them"
+            )
         }
         return profile
     }
@@ -121,7 +125,8 @@ extension DiskRegistry {
             guard Self.isValidName(name) else {
                 throw DiskError(
                     errno: DiskError.invalid, disk: name,
-                    reason: "'\(name)' cannot be a disk's name: a letter first, then up to 30 letters, digits, '_', '.' or '-'")
+                    reason: "'\(name)' cannot be a disk's name: it takes a letter, then up to 30 letters, digits or _.-"
+                )
             }
             guard reserve(name, for: sequence) else {
                 throw DiskError(
@@ -158,7 +163,9 @@ extension DiskRegistry {
             else {
                 throw DiskError(
                     errno: DiskError.invalid, disk: name,
-                    reason: "minors \(options.firstMinor) and \(options.minors) more do not fit in 20 bits under major \(major)")
+                    reason:
+                        "\(options.minors) minors from \(options.firstMinor) do not fit in 20 bits under major \(major)"
+                )
             }
             wanted = DeviceNumber(major: major, minor: options.firstMinor)
         }

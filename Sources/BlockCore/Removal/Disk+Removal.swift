@@ -57,10 +57,13 @@ extension Disk {
         guard let waiters else {
             throw DiskError(
                 errno: DiskError.invalid, disk: name, sequence: sequence,
-                reason: "\(name) has no removal that can be taken back: only deferred and hidden ones that still wait can")
+                reason: "\(name) has no removal to take back: only a deferred or hidden one that still waits can be")
         }
         for waiter in waiters { waiter(.cancelled) }
     }
+
+    /// How many wait for the removal under way.
+    package var removalWaiters: Int { state.withLock { $0.removal?.waiters.count ?? 0 } }
 
     // MARK: Deciding, under the lock
 
@@ -152,7 +155,7 @@ extension Disk {
         let runID = run.id
         return { [self] in
             Reaper.shared.watch(nil, until: Instant.now + timeout) { [self] _ in
-                // Still waiting for openers: answer "pending", the removal stays. Later states have a deadline of their own.
+                // Still waiting for openers: answer "pending", the removal stays. Later states have their own deadline.
                 let answer = self.state.withLock { state -> (RemovalRun.Waiter, RemovalReport)? in
                     guard let run = state.removal, run.id == runID, case .leaving(let mode) = state.lifecycle.state,
                         let done = run.waiters.removeValue(forKey: waiter)
@@ -177,7 +180,7 @@ extension Disk {
         report.failedWriteBytes = UInt64(clamping: faults.failedWriteSectors.value) * UInt64(sectorSize)
         report.driverFaults = faults.dropped.value
         if profile.hasWriteCache {
-            let written = writtenSectors
+            let written = volatileSectors
             let flushed = faults.flushedMark.withLock { $0 }
             report.unflushedBytes = (written > flushed ? written - flushed : 0) * UInt64(sectorSize)
         }
@@ -211,7 +214,7 @@ extension Disk {
     }
 
     private func sendFlush(run id: UInt64) {
-        guard profile.hasWriteCache, writtenSectors > faults.flushedMark.withLock({ $0 }) else {
+        guard profile.hasWriteCache, volatileSectors > faults.flushedMark.withLock({ $0 }) else {
             flushed(run: id, .notNeeded)
             return
         }
@@ -243,7 +246,7 @@ extension Disk {
                 report.notes.append(
                     result == .failed
                         ? "the flush failed: the disk stays; a hard or surprise removal takes it away all the same"
-                        : "the flush was not answered in time: the disk stays; a hard or surprise removal takes it away")
+                        : "the flush was not answered in time: the disk stays; hard or surprise takes it away")
                 let waiters = run.takeWaiters()
                 let wasFrozen = run.isFrozen
                 state.removal = nil
@@ -347,7 +350,8 @@ extension Disk {
                 run.report.quarantinedBytes = claimed.bytes
                 run.report.stuckSinks = claimed.delivering
                 if claimed.claimed == 0, claimed.delivering == 0 {
-                    run.report.notes.append("every I/O was answered, but the driver has not returned from its abort or stop")
+                    run.report.notes.append(
+                        "every I/O was answered, but the driver has not returned from its abort or stop")
                 }
                 return (run.takeWaiters(), unpublish(&state, run, mode))
             }

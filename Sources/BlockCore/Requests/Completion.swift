@@ -38,6 +38,7 @@ enum Completion {
     ) {
         slot.element.afterwards = .deliver
         slot.element.operation = .flush
+        slot.element.flushMark = core.use { $0.disk.volatileSectors }
         // The slot is the driver's again: a deadline may claim it once more.
         slot.element.mine.store(0, ordering: .sequentiallyConsistent)
         slot.element.owner.store(BioSlot.Owner.nobody.rawValue, ordering: .sequentiallyConsistent)

@@ -15,8 +15,8 @@ public final class NullDriver: BlockDriver {
         line = DelayLine(latency: latency, isOpen: answers)
     }
     deinit { line.stop() }
-    /// Everything is done at once, and nothing outlives the process.
-    public var profile: DriverProfile { .volatileMemory }
+    /// Nothing outlives the process; answers may come late, so it may not borrow a submitter's memory.
+    public var profile: DriverProfile { .volatile(.async) }
     /// Leaves the answer to the line.
     public func submit(_ bio: consuming Bio) {
         if bio.operation == .read { bio.memory.zero() }  // what was in the buffer is nobody's business

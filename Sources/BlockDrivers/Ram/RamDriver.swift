@@ -22,7 +22,7 @@ public final class RamDriver: BlockDriver {
 
     /// Everything at once, nothing outlives the process; pages are what is stored.
     public var profile: DriverProfile {
-        var profile = DriverProfile.volatileMemory
+        var profile = DriverProfile.volatile(.inline)
         profile.physicalBlockSize = SparseMemory.pageSize
         return profile
     }
@@ -80,9 +80,9 @@ public final class RamDriver: BlockDriver {
 
 extension DriverProfile {
     /// What devices without a medium have in common: everything is done at once, and nothing outlives the process.
-    static var volatileMemory: DriverProfile {
+    static func volatile(_ style: SubmissionStyle) -> DriverProfile {
         var profile = DriverProfile()
-        profile.style = .inline
+        profile.style = style
         profile.fua = .native
         profile.discard = .native
         profile.writeZeroes = .native

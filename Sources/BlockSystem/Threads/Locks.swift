@@ -5,17 +5,17 @@ internal import Synchronization
 
 /// State behind a lock. A leaf: no lock is taken, nothing waits and no foreign code runs inside `withLock`
 /// unless the lock order of ARCHITECTURE.md says so.
-public final class Lock<State>: @unchecked Sendable {
+public final class Lock<State: ~Copyable>: @unchecked Sendable {
     // SAFETY: `state` is reached under the mutex only.
     private let mutex = Mutex<Void>(())
     private var state: State
 
     /// A lock around `state`.
-    public init(_ state: State) { self.state = state }
+    public init(_ state: consuming State) { self.state = state }
 
     /// Runs `body` with the state, alone.
     @discardableResult
-    public func withLock<Result, Failure: Error>(
+    public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         mutex._unsafeLock()
