@@ -79,11 +79,12 @@ if withPackages {
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: settings),
-        // Reads the tree, so it has nothing to tell a sanitizer.
-        .testTarget(name: "TidyTests", swiftSettings: settings),
         .testTarget(name: "BlockControlTests", dependencies: ["BlockControl"], swiftSettings: settings),
     ]
 }
+
+// What reads the tree has nothing to tell a sanitizer.
+if withPackages { targets.append(.testTarget(name: "TidyTests", swiftSettings: settings)) }
 
 let package = Package(
     name: "platter",
