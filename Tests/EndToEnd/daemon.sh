@@ -34,7 +34,7 @@ test_term_flushes_and_ends() {
 
 test_a_second_term_cuts() {
     need fio
-    start_daemon null name=n0 size=1G answer=off
+    start_daemon null name=n0 size=1G answer=off partscan=off
     background fio --name=load --ioengine=nbd --uri="$(uri n0)" --rw=randread --bs=4k --size=64M --iodepth=8
     wait_for 10 'I/O is under way' is_full
     kill -TERM "$daemon_pid"

@@ -14,7 +14,7 @@ is_full() { platter show n0 --json | jq -e '[.holders[].in_flight] | add == 64';
 is_clear() { platter quarantine --json | jq -e '.quarantine == []'; }
 
 test_a_deadline_is_kept_and_what_is_owed_is_named() {
-    start_daemon null name=n0 size=1G latency=5s
+    start_daemon null name=n0 size=1G latency=5s partscan=off
     local before took sequence memory
     memory=$(memory_kib)
     load
@@ -44,7 +44,7 @@ test_a_deadline_is_kept_and_what_is_owed_is_named() {
 }
 
 test_answers_that_never_come_can_be_let_go() {
-    start_daemon null name=n0 size=1G answer=off
+    start_daemon null name=n0 size=1G answer=off partscan=off
     load
     local sequence
     sequence=$(field n0 diskseq)
@@ -59,7 +59,7 @@ test_answers_that_never_come_can_be_let_go() {
 }
 
 test_a_daemon_ends_although_answers_are_owed() {
-    start_daemon null name=n0 size=1G answer=off
+    start_daemon null name=n0 size=1G answer=off partscan=off
     load
     expect 4 platter yank n0 --timeout 100ms
     kill -TERM "$daemon_pid"

@@ -109,6 +109,13 @@ extension Law {
                 TreeFile("d/e.md", "# E\n[c](../c.md#c)\n"),
             ]),
         Law(
+            "the README quotes code that compiles", Documents.quotations,
+            bad: [TreeFile("README.md", "# A\n```swift\nlet a = 1\nlet b = 2\n```\n")],
+            good: [
+                swift("Examples/A/main.swift", "let a = 1\n"),
+                TreeFile("b.md", "# B\n```swift\nlet c = 1\n```\n"),
+            ]),
+        Law(
             "no file is large", Files.sizes,
             bad: [TreeFile("a.bin", String(repeating: "a", count: 256 * 1024 + 1))],
             good: [TreeFile("b.bin", String(repeating: "a", count: 256 * 1024))]),

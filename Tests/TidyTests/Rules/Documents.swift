@@ -28,6 +28,20 @@ enum Documents {
         return findings
     }
 
+    /// Swift in the README is Swift that compiles: each line of it stands in an example.
+    static func quotations(_ tree: Tree) -> [Finding] {
+        let examples = Set(tree.files.filter { $0.isSwift && $0.isIn("Examples") }.flatMap(\.lines))
+        var isSwift = false
+        return (tree.files.first { $0.path == "README.md" }?.lines ?? []).enumerated().compactMap { index, text in
+            if text.hasPrefix("```") {
+                isSwift = text == "```swift"
+                return nil
+            }
+            guard isSwift, !examples.contains(text) else { return nil }
+            return Finding("README.md", index + 1, "no example has this line: \(text)")
+        }
+    }
+
     /// The lines that are not in a block of code, with their numbers.
     private static func prose(of file: TreeFile) -> [(line: Int, text: Substring)] {
         var isCode = false
