@@ -89,6 +89,9 @@ if withPackages {
     ]
 }
 
+// What reads the tree has nothing to tell a sanitizer.
+if withPackages { targets.append(.testTarget(name: "TidyTests", swiftSettings: settings)) }
+
 let package = Package(
     name: "platter",
     products: products,
