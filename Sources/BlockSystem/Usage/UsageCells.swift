@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import CPlatter
+public import Synchronization
+
+/// How a gate's counters and its state are ordered against each other.
+public enum UsageKind: Sendable, CaseIterable {
+    /// Plain stores on stripes of the thread's own and a compiler fence; the closer makes every thread pass a barrier.
+    case asymmetric
+    /// Locked additions on shared stripes, everything sequentially consistent; for where membarrier is refused and
+    /// under the thread sanitizer.
+    case locked
+
+    /// The best kind that this process can have.
+    public static var best: UsageKind { StripeArena.shared.hasMembarrier ? .asymmetric : .locked }
+}
+
+/// The counters and the state word of one gate, and sixteen cells of statistics beside them; a trivial handle to memory
+/// that is never unmapped.
+///
+/// Promises:
+/// 1. `enter` that answers true happened before the close, or the closer's sums have it.
+/// 2. When ``isBalanced`` is true after a close and its ``heavyFence()``, nobody is inside, and nobody gets in.
+/// 3. Nothing is touched after the last access of `leave` but this memory.
+///
+/// The order that makes them true: the counter goes up *before* the state is read, the state is shut *before* the
+/// counters are summed, and outs are summed before ins. A heavy fence stands between the two halves of one side only.
+@frozen @safe public struct UsageCells: Sendable {
+    // SAFETY: the memory behind is immortal and reached by atomic operations only (see StripeArena).
+    @usableFromInline nonisolated(unsafe) let state: UnsafeMutablePointer<Atomic<UInt64>>
+    @usableFromInline let offset: UInt
+    @usableFromInline let isLocked: Bool
+
+    /// Cells of a stripe.
+    @usableFromInline static var entered: Int { 0 }
+    @usableFromInline static var left: Int { 1 }
+    /// The first of the fourteen cells that are free for statistics.
+    @usableFromInline static var firstStatistic: Int { 2 }
+
+    /// Takes an index; nil when all 65,535 are taken. The counters go on from where the last user left them.
+    public init?(kind: UsageKind = .best) {
+        let arena = StripeArena.shared
+        guard let index = arena.takeIndex() else { return nil }
+        state = arena.state(index: index)
+        offset = UInt(index * StripeArena.stripeBytes)
+        isLocked = kind == .locked || !arena.hasMembarrier
+    }
+
+    /// Gives the index back. Late readers of the state do no harm; late counters must not exist.
+    public func giveBack() { StripeArena.shared.giveBack(index: Int(offset) / StripeArena.stripeBytes) }
+
+    /// Indexes in use in the whole process.
+    public static var inUse: Int { StripeArena.shared.indexesInUse }
+
+    /// Which kind it is.
+    public var kind: UsageKind { isLocked ? .locked : .asymmetric }
+
+    // MARK: The two fast halves
+
+    /// Counts `leases` in, and says whether the state was open. If not, the caller must `leave` as many.
+    @inlinable @inline(__always)
+    public func enter(_ leases: UInt64) -> Bool {
+        let own = platter_get_stripes()
+        if own != 0, !isLocked {
+            let cell = unsafe Self.cells(own + offset) + Self.entered
+            unsafe cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ leases, ordering: .relaxed)
+            #if DEBUG
+                UsageHooks.counted(self)
+            #endif
+            platter_compiler_fence()
+            // Acquire: what was changed while the gate was shut is seen by those whom it lets in again.
+            return unsafe state.pointee.load(ordering: .acquiring) & 3 == 0
+        }
+        return enterShared(leases)
+    }
+
+    /// Counts `leases` out. True: the state was open. False: the caller must ``wake()``.
+    @inlinable @inline(__always)
+    public func leave(_ leases: UInt64) -> Bool {
+        let own = platter_get_stripes()
+        if own != 0, !isLocked {
+            let cell = unsafe Self.cells(own + offset) + Self.left
+            // Release: all that was done inside is seen by the closer that sums this.
+            unsafe cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ leases, ordering: .releasing)
+            platter_compiler_fence()
+            return unsafe state.pointee.load(ordering: .acquiring) & 3 == 0
+        }
+        return leaveShared(leases)
+    }
+
+    @usableFromInline
+    func enterShared(_ leases: UInt64) -> Bool {
+        let cell = unsafe StripeArena.shared.sharedStripe(offset: offset) + Self.entered
+        if isLocked {
+            unsafe cell.pointee.wrappingAdd(leases, ordering: .sequentiallyConsistent)
+            #if DEBUG
+                UsageHooks.counted(self)
+            #endif
+            return unsafe state.pointee.load(ordering: .sequentiallyConsistent) & 3 == 0
+        }
+        unsafe cell.pointee.wrappingAdd(leases, ordering: .relaxed)
+        #if DEBUG
+            UsageHooks.counted(self)
+        #endif
+        platter_compiler_fence()
+        return unsafe state.pointee.load(ordering: .acquiring) & 3 == 0
+    }
+
+    @usableFromInline
+    func leaveShared(_ leases: UInt64) -> Bool {
+        let cell = unsafe StripeArena.shared.sharedStripe(offset: offset) + Self.left
+        if isLocked {
+            unsafe cell.pointee.wrappingAdd(leases, ordering: .sequentiallyConsistent)
+            return unsafe state.pointee.load(ordering: .sequentiallyConsistent) & 3 == 0
+        }
+        unsafe cell.pointee.wrappingAdd(leases, ordering: .releasing)
+        platter_compiler_fence()
+        return unsafe state.pointee.load(ordering: .acquiring) & 3 == 0
+    }
+
+    /// Marks a word of the caller's own before the state is looked at: the same half of the same handshake, for a
+    /// claim that the deadline's side may contest. True: the state was open.
+    @inlinable @inline(__always)
+    public func announce(_ word: borrowing Atomic<UInt32>) -> Bool {
+        if isLocked {
+            word.store(1, ordering: .sequentiallyConsistent)
+            return unsafe state.pointee.load(ordering: .sequentiallyConsistent) & 3 == 0
+        }
+        word.store(1, ordering: .relaxed)
+        platter_compiler_fence()
+        return unsafe state.pointee.load(ordering: .acquiring) & 3 == 0
+    }
+
+    // MARK: The slow half
+
+    /// The state word: the low two bits are zero while it is open, the rest is the owner's.
+    @inlinable public var stateWord: UInt64 { unsafe state.pointee.load(ordering: .sequentiallyConsistent) }
+
+    /// Sets the state word. Only under the owner's lock.
+    public func setState(_ word: UInt64) { unsafe state.pointee.store(word, ordering: .sequentiallyConsistent) }
+
+    /// The closer's barrier, between setting the state and summing. Each drainer issues its own.
+    public func heavyFence() {
+        if !isLocked { _ = platter_membarrier(Int32(PLATTER_MEMBARRIER_EXPEDITED)) }
+    }
+
+    /// Whether as many leases came back as were given out. Exact once the state is shut and fenced.
+    public var isBalanced: Bool {
+        let arena = StripeArena.shared
+        let outs = arena.sum(offset: offset, cell: Self.left, sequentially: isLocked)
+        let ins = arena.sum(offset: offset, cell: Self.entered, sequentially: isLocked)
+        return outs == ins
+    }
+
+    /// Wakes the thread that waits for drains. Touches nothing but the immortal wake word.
+    public func wake() { WakeWord.bump() }
+
+    // MARK: Statistics
+
+    /// Adds to one of fourteen cells; on a thread with stripes of its own without a locked instruction.
+    @inlinable @inline(__always)
+    public func add(_ amount: UInt64, to statistic: Int) {
+        let own = platter_get_stripes()
+        if own != 0, !isLocked {
+            let cell = unsafe Self.cells(own + offset) + (Self.firstStatistic + statistic)
+            unsafe cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+        } else {
+            addShared(amount, to: statistic)
+        }
+    }
+
+    @usableFromInline
+    func addShared(_ amount: UInt64, to statistic: Int) {
+        let cell = unsafe StripeArena.shared.sharedStripe(offset: offset) + (Self.firstStatistic + statistic)
+        unsafe cell.pointee.wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// The sum of a cell over all threads.
+    public func total(of statistic: Int) -> UInt64 {
+        StripeArena.shared.sum(offset: offset, cell: Self.firstStatistic + statistic, sequentially: false)
+    }
+
+    @inlinable @inline(__always)
+    static func cells(_ address: UInt) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        // The chunk of a registered thread is never zero; checked by the caller.
+        unsafe UnsafeMutablePointer<Atomic<UInt64>>(bitPattern: address).unsafelyUnwrapped
+    }
+}
+
+/// The immortal word on which the thread that waits for drains sleeps.
+public enum WakeWord {
+    /// Its value, to be read before looking at what one waits for.
+    public static var value: UInt32 { StripeArena.shared.wakeWord.pointee.load(ordering: .acquiring) }
+
+    /// Changes it and wakes the sleeper. Pairs with ``value``.
+    public static func bump() {
+        let word = StripeArena.shared.wakeWord
+        word.pointee.wrappingAdd(1, ordering: .releasing)
+        futexWake(word)
+    }
+
+    /// Sleeps until it is no longer `value` or the deadline has passed; may return early.
+    public static func wait(while value: UInt32, until deadline: Instant) {
+        futexWait(StripeArena.shared.wakeWord, whileEqual: value, until: deadline)
+    }
+}
+
+#if DEBUG
+    /// Where a test stops a thread in the gap between counting itself in and looking at the state.
+    public enum UsageHooks {
+        /// Called with the gate's cells after the count. Set it before the gate is used, unset it after.
+        nonisolated(unsafe) public static var afterCount: (@Sendable (UsageCells) -> Void)?
+        // SAFETY: tests that set it run one after the other and set it while no I/O of theirs runs.
+
+        @usableFromInline static func counted(_ cells: UsageCells) { afterCount?(cells) }
+    }
+
+    extension UsageCells {
+        /// Whether two handles mean the same gate.
+        public func isSame(as other: UsageCells) -> Bool { offset == other.offset }
+    }
+#endif
