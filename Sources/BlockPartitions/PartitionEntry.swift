@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One partition as a scan found it.
+public struct PartitionEntry: Sendable, Equatable, Hashable {
+    /// The number, 1 to 255. Numbers may have gaps.
+    public var number: Int
+
+    /// The first sector, of 512 bytes whatever the block size.
+    public var start: UInt64
+
+    /// The length in sectors of 512 bytes; never 0.
+    ///
+    /// An extended partition is shown as its boot record only, so that nobody writes over the logical ones in it.
+    public var size: UInt64
+
+    /// The type: `0x83`, or a GUID in lower case.
+    public var type: String
+
+    /// The partition's own identity, as in Linux's PARTUUID; nil for an extended partition.
+    public var uuid: String?
+
+    /// The name, nil if it is empty or the table has none. It may hold any character.
+    public var name: String?
+
+    /// The attribute bits of a GPT entry, nil for others.
+    public var attributes: UInt64?
+
+    /// Whether firmware is asked to boot from it: the MBR boot flag, or the GPT's legacy boot attribute.
+    public var isBootable: Bool
+
+    /// Whether its type says that it is a member of a Linux RAID array.
+    public var isRAID: Bool
+
+    /// An entry of these values.
+    public init(
+        number: Int, start: UInt64, size: UInt64, type: String, uuid: String? = nil, name: String? = nil,
+        attributes: UInt64? = nil, isBootable: Bool = false, isRAID: Bool = false
+    ) {
+        self.number = number
+        self.start = start
+        self.size = size
+        self.type = type
+        self.uuid = uuid
+        self.name = name
+        self.attributes = attributes
+        self.isBootable = isBootable
+        self.isRAID = isRAID
+    }
+}
