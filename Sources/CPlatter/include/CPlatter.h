@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "cp_file.h"
+#include "cp_ring.h"
 
 // The chunk of stripes that belongs to this thread alone; 0: it shares the locked ones.
 extern __thread uintptr_t platter_thread_stripes __attribute__((tls_model("initial-exec")));
