@@ -11,6 +11,12 @@ public struct Unreachable: Error, Sendable, Equatable {
     public let reason: String
     /// How a verb of the command line ends with it.
     public let exitStatus: ExitStatus
+
+    /// An error from its parts.
+    public init(reason: String, exitStatus: ExitStatus) {
+        self.reason = reason
+        self.exitStatus = exitStatus
+    }
 }
 
 /// Talks to a daemon: one connection for each request.

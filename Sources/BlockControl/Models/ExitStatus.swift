@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How a verb of the command line ended: the whole table, and the only place that has it.
-public enum ExitStatus: Int32, Sendable, CaseIterable {
+public enum ExitStatus: Int32, Error, Sendable, CaseIterable {
     /// It is done.
     case done = 0
     /// It failed.
