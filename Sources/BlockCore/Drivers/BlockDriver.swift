@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BlockSystem
-
 /// What a device implements. ``capacity`` and ``submit(_:)`` are required; everything else has a default.
 ///
 /// The core promises: it checks range, alignment, rights and support before ``submit(_:)``; it never calls the driver
@@ -68,8 +66,8 @@ public struct DriverSettingError: Error, Sendable {
 
 /// How a driver's `submit` behaves. The core keeps what may block off the event loops.
 public enum SubmissionStyle: String, Sendable, Codable {
-    /// Uses the CPU only, never sleeps, and answers before it returns or keeps the bio: runs on the event loop.
-    /// It must not touch the bio's memory after `submit` has returned.
+    /// Uses the CPU only, never sleeps, and answers every bio before `submit` returns: runs on the event loop, and is
+    /// lent the submitter's memory without a copy.
     case inline
     /// Returns within microseconds and answers later: runs on the event loop.
     case async
@@ -135,21 +133,32 @@ public struct DeviceExtent: Sendable, Equatable {
 }
 
 extension BlockDriver {
+    /// The type's name in lower case, without a trailing `driver`.
     public var driverName: String {
         var name = String(describing: Self.self).lowercased()
         if name.hasSuffix("driver"), name.count > 6 { name.removeLast(6) }
         return name
     }
+    /// May block, nothing optional.
     public var profile: DriverProfile { DriverProfile() }
+    /// All data.
     public func extents(of range: SectorRange) -> [DeviceExtent] { [DeviceExtent(count: range.count, kind: .data)] }
+    /// Not supported.
     public func resize(to sectors: UInt64) throws(BlockStatus) { throw .notSupported }
+    /// There are none.
     public func set(_ key: String, to value: String) throws(DriverSettingError) {
         throw DriverSettingError("driver '\(driverName)' has no setting '\(key)'")
     }
+    /// None.
     public var settings: [(key: String, value: String)] { [] }
+    /// Answers in its own time.
     public func abort() {}
+    /// Has no threads.
     public func stop() {}
+    /// Lets everybody.
     public func opened() throws(BlockStatus) {}
+    /// Does not mind.
     public func closed() {}
+    /// Has nothing to give back.
     public func released() {}
 }

@@ -100,7 +100,8 @@ public final class SparseMemory: @unchecked Sendable {
     private func store(at offset: UInt64, count: Int, from source: UnsafeMutableRawPointer?) throws(SystemError) {
         var source = source
         try forEachExtent(offset, count) { index, start, count throws(SystemError) in
-            if let extent = table.find(index), Self.run(extent, at: start, limit: start + count) == (true, start + count),
+            let end = start + count
+            if let extent = table.find(index), Self.run(extent, at: start, limit: end) == (true, end),
                 let to = UnsafeMutableRawPointer(bitPattern: extent.pointee.address.load(ordering: .acquiring))
             {
                 Self.put(to + start, source, count)

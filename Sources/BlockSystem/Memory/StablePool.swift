@@ -87,3 +87,26 @@ public final class StablePool<Element: ~Copyable>: Sendable {
     /// The address as a number, to compare.
     @inlinable public var bits: UInt { unsafe UInt(bitPattern: reference.toOpaque()) }
 }
+
+/// A counted reference kept as a number, for a place that is read without counting.
+@safe public enum Retained<Object: AnyObject> {
+    // SAFETY: between `take` and `release` the number is a live object's address; the caller holds to that.
+
+    /// Counts the object once more and gives its number.
+    public static func take(_ object: Object) -> UInt {
+        unsafe UInt(bitPattern: Unmanaged.passRetained(object).toOpaque())
+    }
+
+    /// Takes that count back.
+    public static func release(_ bits: UInt) {
+        guard let pointer = unsafe UnsafeRawPointer(bitPattern: bits) else { return }
+        unsafe Unmanaged<Object>.fromOpaque(pointer).release()
+    }
+
+    /// Uses the object without touching its reference count; `bits` must not be zero.
+    @inlinable @inline(__always)
+    public static func use<Result>(_ bits: UInt, _ body: (Object) -> Result) -> Result {
+        let pointer = unsafe UnsafeRawPointer(bitPattern: bits).unsafelyUnwrapped
+        return unsafe Unmanaged<Object>.fromOpaque(pointer)._withUnsafeGuaranteedRef(body)
+    }
+}

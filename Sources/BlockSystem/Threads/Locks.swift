@@ -5,17 +5,17 @@ internal import Synchronization
 
 /// State behind a lock. A leaf: no lock is taken, nothing waits and no foreign code runs inside `withLock`
 /// unless the lock order of ARCHITECTURE.md says so.
-public final class Lock<State>: @unchecked Sendable {
+public final class Lock<State: ~Copyable>: @unchecked Sendable {
     // SAFETY: `state` is reached under the mutex only.
     private let mutex = Mutex<Void>(())
     private var state: State
 
     /// A lock around `state`.
-    public init(_ state: State) { self.state = state }
+    public init(_ state: consuming State) { self.state = state }
 
     /// Runs `body` with the state, alone.
     @discardableResult
-    public func withLock<Result, Failure: Error>(
+    public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         mutex._unsafeLock()
@@ -89,4 +89,41 @@ func futexWait(_ word: UnsafeMutablePointer<Atomic<UInt32>>, whileEqual value: U
 /// Wakes everybody who sleeps on the word.
 func futexWake(_ word: UnsafeMutablePointer<Atomic<UInt32>>) {
     _ = platter_futex_wake(UnsafeMutableRawPointer(word).assumingMemoryBound(to: UInt32.self), .max)
+}
+
+/// A bell that threads sleep by: each reads how often it has rung, looks for work, and waits for the next ring.
+public final class Bell: @unchecked Sendable {
+    // SAFETY: as in Parker.
+    private let word: UnsafeMutablePointer<Atomic<UInt32>>
+
+    /// A bell that has not rung.
+    public init() {
+        word = .allocate(capacity: 1)
+        word.initialize(to: Atomic(0))
+    }
+
+    deinit {
+        word.deinitialize(count: 1)
+        word.deallocate()
+    }
+
+    /// How often it has rung; read it before looking for work.
+    public var value: UInt32 { word.pointee.load(ordering: .acquiring) }
+
+    /// Wakes one sleeper.
+    public func ring() {
+        word.pointee.wrappingAdd(1, ordering: .releasing)
+        _ = platter_futex_wake(UnsafeMutableRawPointer(word).assumingMemoryBound(to: UInt32.self), 1)
+    }
+
+    /// Wakes all sleepers.
+    public func ringAll() {
+        word.pointee.wrappingAdd(1, ordering: .releasing)
+        futexWake(word)
+    }
+
+    /// Sleeps until it has rung since `value` was read, or the deadline has passed; may return early.
+    public func wait(after value: UInt32, until deadline: Instant = .never) {
+        futexWait(word, whileEqual: value, until: deadline)
+    }
 }

@@ -88,3 +88,6 @@ private func threadMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRa
     WorkerThread.running.add(-1)
     return nil
 }
+
+/// Lets another thread run; for waits of a few instructions of somebody else's, never for events.
+public func yieldThread() { sched_yield() }

@@ -206,13 +206,20 @@ public enum WakeWord {
 }
 
 #if DEBUG
-    /// Where a test stops a thread in the gap between counting itself in and looking at the state.
+    /// Where a test stops a thread in the gap between counting itself in and looking at the state. Debug builds only.
     public enum UsageHooks {
-        /// Called with the gate's cells after the count. Set it before the gate is used, unset it after.
-        nonisolated(unsafe) public static var afterCount: (@Sendable (UsageCells) -> Void)?
-        // SAFETY: tests that set it run one after the other and set it while no I/O of theirs runs.
+        private static let isSet = Atomic<Bool>(false)
+        private static let body = Lock<(@Sendable (UsageCells) -> Void)?>(nil)
 
-        @usableFromInline static func counted(_ cells: UsageCells) { afterCount?(cells) }
+        /// Sets what is called with the gate's cells after each count; nil: nothing.
+        public static func set(_ hook: (@Sendable (UsageCells) -> Void)?) {
+            body.withLock { $0 = hook }
+            isSet.store(hook != nil, ordering: .releasing)
+        }
+
+        @usableFromInline static func counted(_ cells: UsageCells) {
+            if isSet.load(ordering: .acquiring) { body.withLock { $0 }?(cells) }
+        }
     }
 
     extension UsageCells {

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockSystem
+
+/// A successful open of a disk or a partition.
+///
+/// The handle stays valid after the disk is gone: every I/O is then answered ``BlockStatus/gone``, and ``close()``
+/// works hours later (R5). It cannot be copied. One thread at a time submits (from inside an answer, too: what is
+/// submitted there runs after the outermost submission); answers come on any thread.
+public struct Opener: ~Copyable, Sendable {
+    // Sendable because it may move between threads; that no two use it at a time is the owner's promise.
+    // What keeps the core alive: the disk's table of openers, until the close.
+    private let core: OpenerCore
+
+    init(_ core: OpenerCore) { self.core = core }
+
+    /// What was opened.
+    public var device: BlockDevice { core.device }
+    /// The most I/Os in flight; one more is answered ``BlockStatus/again``.
+    public var depth: Int { core.depth }
+    /// What the handle may do.
+    public var mode: OpenMode { core.mode }
+
+    /// Submits an I/O. Its answer comes to the sink, possibly before this returns.
+    ///
+    /// - Parameters:
+    ///   - range: relative to the device, whole logical blocks; ignored for a flush.
+    ///   - data: as many bytes as the range has, for read and write.
+    ///   - token: comes back with the answer.
+    public func submit(
+        _ operation: BioOperation, _ range: SectorRange, flags: BioFlags = [], data: consuming BioData, token: UInt64
+    ) {
+        core.submit(operation, range, flags, data, token)
+    }
+
+    /// Until ``endBatch()``, submissions are counted and timed together. Do not wait for anything in between.
+    public func beginBatch() { core.beginBatch() }
+    /// Ends a batch.
+    public func endBatch() { core.endBatch() }
+
+    /// Whether an I/O of this size is done when `submit` returns, without a copy of borrowed memory.
+    public func isInline(_ operation: BioOperation, bytes: Int) -> Bool {
+        core.isInline(operation, bytes: bytes)
+    }
+
+    /// Where a range, relative to the device, is data, hole or zero; covers at least its first sector.
+    /// - Context: asks the driver, in its style: call it where the driver may run.
+    public func extents(of range: SectorRange) -> Result<[DeviceExtent], BlockStatus> {
+        core.extents(of: range)
+    }
+
+    /// I/Os under way; exact only when nothing moves.
+    public var inFlight: Int { core.inFlight }
+
+    /// Closes it. Never fails, in any thread; answers of I/O under way are swallowed. So does dropping it.
+    public consuming func close() {}
+
+    deinit { core.close() }
+}

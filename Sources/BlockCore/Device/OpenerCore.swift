@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockSystem
+internal import Synchronization
+
+/// What only the thread that submits through an opener touches.
+struct SubmitterState {
+    /// The free slots, linked through themselves.
+    var freeHead: UInt = 0
+    /// When the batch began; 0: no batch is open.
+    var batchStart: UInt64 = 0
+    /// Whether the batch has a lease that serves all its submissions.
+    var batchHoldsLease = false
+    /// What was answered inline in this batch, by group of operations.
+    var batchCounts = InlineArray<4, UInt64>(repeating: 0)
+    /// Whether anything was written.
+    var hasWritten = false
+}
+
+/// What is behind an ``Opener``: a slab of slots, the way down to the driver and the way back to the sink.
+///
+/// Who may touch what:
+/// - `submit`, `beginBatch`, `endBatch` and the free list belong to the one thread that holds the opener at a time (the
+///   noncopyable ``Opener`` and its mutating methods see to it).
+/// - Answers come on any thread. On another one than the submitter's the slot comes back over `returned`.
+/// - The disk's table of openers keeps it alive until it is closed and every slot is back.
+final class OpenerCore: @unchecked Sendable {
+    // SAFETY: the mutable properties below belong to the submitting thread; what crosses threads is atomic.
+
+    static let slots = StablePool<BioSlot>()
+    static let submitters = StablePool<SubmitterState>()
+
+    let disk: Disk
+    let device: BlockDevice
+    let queue: RequestQueue
+    let cells: UsageCells
+    let partitionCells: UsageCells?
+    let sink: any BioSink
+    let delegate: (any OpenerDelegate)?
+    let mode: OpenMode
+    let record: OpenerRecord
+    let id: UInt64
+    /// Of the core itself (a scan, a flush): no opener in the sense of the removal, and the driver is not told.
+    let isPrivate: Bool
+    let depth: Int
+    private let slab: Stable<BioSlot>
+    private let style: SubmissionStyle
+    private let logicalMask: UInt64
+
+    /// What only the submitting thread touches. In pool memory instead of in properties: the noncopyable handle already
+    /// gives one thread at a time the opener, and a dynamic exclusivity check of each access would cost more than the
+    /// rest of a submission.
+    private let own: Stable<SubmitterState>
+
+    /// Slots that were answered on other threads: a stack by slot address, or, once closed, the number that is still
+    /// out, times two, plus one.
+    private let returned = Atomic<UInt>(0)
+    /// Set by close: answers are swallowed from now on.
+    private let isOrphaned = Atomic<Bool>(false)
+    /// Under the disk's lock: closed, and kept for the answers that are still to come.
+    private let closedFlag = Atomic<Bool>(false)
+    var isClosed: Bool { closedFlag.load(ordering: .relaxed) }
+    func markClosed() { closedFlag.store(true, ordering: .relaxed) }
+    /// Answers that came after the close.
+    let swallowed = Counter()
+
+    init(
+        device: BlockDevice, mode: OpenMode, record: OpenerRecord, id: UInt64, depth: Int, sink: any BioSink,
+        delegate: (any OpenerDelegate)?, isPrivate: Bool
+    ) {
+        self.isPrivate = isPrivate
+        self.device = device
+        disk = device.disk
+        queue = device.disk.queue
+        cells = device.disk.queue.gate.cells
+        partitionCells = device.takeCells()
+        self.mode = mode
+        self.record = record
+        self.id = id
+        self.depth = depth
+        self.sink = sink
+        self.delegate = delegate
+        style = device.disk.profile.style
+        logicalMask = UInt64(device.disk.profile.logicalBlockSize / sectorSize - 1)
+        own = Self.submitters.take(1) { _ in SubmitterState() }
+        own.element = SubmitterState()
+        slab = Self.slots.take(depth) { _ in BioSlot() }
+        for index in (0..<depth).reversed() {
+            let slot = slab.advanced(by: index)
+            // Kept alive by the disk's table of openers: see the type's rules.
+            slot.element.core = Unretained(self)
+            slot.element.next = own.element.freeHead
+            own.element.freeHead = slot.bits
+        }
+    }
+
+    deinit {
+        Self.slots.giveBack(slab, count: depth)
+        Self.submitters.giveBack(own, count: 1)
+    }
+
+    /// Whether anything was written through it; for the closer, who has the handle.
+    var hasWritten: Bool { own.element.hasWritten }
+
+    // MARK: Submitting
+
+    func submit(
+        _ operation: BioOperation, _ range: SectorRange, _ flags: BioFlags, _ data: consuming BioData, _ token: UInt64
+    ) {
+        guard let slot = takeFree() else {
+            refuseWithoutSlot(data, token)
+            return
+        }
+        fill(slot, operation, range, flags, data, token)
+        // Inside another submission of this thread: put off, so that the stack does not grow with the chain (F4).
+        if ThreadContext.inside != 0 {
+            Self.putOff(slot)
+            return
+        }
+        run(slot)
+        if ThreadContext.putOffHead != 0 { Self.runPutOff() }
+    }
+
+    private func fill(
+        _ slot: Stable<BioSlot>, _ operation: BioOperation, _ range: SectorRange, _ flags: BioFlags,
+        _ data: consuming BioData, _ token: UInt64
+    ) {
+        slot.element.operation = operation
+        slot.element.flags = flags
+        slot.element.sector = range.start
+        slot.element.sectorCount = operation == .flush ? 0 : range.count
+        slot.element.token = token
+        slot.element.afterwards = .deliver
+        slot.element.isForWorker = false
+        slot.element.isPrivileged = false
+        slot.element.bounced = .none
+        switch consume data {
+        case .none: slot.element.memory = .none
+        case .borrowed(let memory): slot.element.memory = memory
+        case .owned(let buffer, let count):
+            slot.element.memory = buffer.memory.slice(0, min(count, buffer.count))
+            slot.element.buffer = consume buffer
+        }
+        slot.element.phase.store(BioSlot.Phase.filled.rawValue, ordering: .relaxed)
+    }
+
+    private func run(_ slot: Stable<BioSlot>) {
+        if let refusal = check(slot) {
+            refuse(slot, refusal)
+            return
+        }
+        enterAndDispatch(slot)
+    }
+
+    /// The checks that nobody else has to make again. Turns the device's sectors into the disk's.
+    private func check(_ slot: Stable<BioSlot>) -> BlockStatus? {
+        let operation = slot.element.operation
+        let range = SectorRange(start: slot.element.sector, count: slot.element.sectorCount)
+        if operation == .flush {
+            guard mode.contains(.write) || mode.contains(.read) else { return .invalid }
+            return nil
+        }
+        // A dead disk has size 0; it must answer "gone", which the gate does.
+        guard range.fits(in: device.size) else { return queue.gate.isDead ? nil : .outOfRange }
+        slot.element.sector = range.start + device.start
+        // Once more against the disk: it may have shrunk below the partition.
+        guard
+            SectorRange(start: slot.element.sector, count: range.count).fits(in: queue.capacity)
+                || queue.gate.isDead
+        else { return .outOfRange }
+        guard (range.start | range.count) & logicalMask == 0 else { return .invalid }
+        if operation.isWrite {
+            guard mode.contains(.write), !disk.isReadOnly else { return .readOnly }
+            own.element.hasWritten = true
+            if slot.element.flags.contains(.fua) {
+                if !queue.profile.hasWriteCache {
+                    slot.element.flags.remove(.fua)
+                } else if queue.profile.fua != .native {
+                    slot.element.flags.remove(.fua)
+                    slot.element.afterwards = .flushForFUA
+                }
+            }
+        } else if !mode.contains(.read) {
+            return .invalid
+        }
+        switch operation {
+        case .read, .write:
+            guard UInt64(slot.element.memory.count) == range.count &* UInt64(sectorSize) else { return .invalid }
+        case .discard: guard queue.profile.discard != .unsupported else { return .notSupported }
+        case .writeZeroes: guard queue.profile.writeZeroes != .unsupported else { return .notSupported }
+        case .flush: break
+        }
+        if !isInline(operation, bytes: Int(clamping: range.count &* UInt64(sectorSize))) {
+            slot.element.isForWorker = style != .async
+            if operation.hasData, slot.element.buffer == nil { return bounce(slot) }
+        }
+        return nil
+    }
+
+    /// Whether an I/O of this size runs on the submitting thread and is over when the driver's submit returns.
+    func isInline(_ operation: BioOperation, bytes: Int) -> Bool {
+        style == .inline && bytes <= (operation.hasData ? RequestQueue.inlineBytes : RequestQueue.inlinePunchBytes)
+    }
+
+    /// Gives the driver memory of ours instead of the submitter's: it may keep it beyond the submission.
+    private func bounce(_ slot: Stable<BioSlot>) -> BlockStatus? {
+        let target = slot.element.memory
+        do throws(SystemError) {
+            let buffer = try IOBuffer(count: target.count)
+            let memory = buffer.memory.slice(0, target.count)
+            if slot.element.operation == .write { memory.copy(from: target) }
+            slot.element.bounced = target
+            slot.element.memory = memory
+            slot.element.buffer = consume buffer
+            return nil
+        } catch {
+            return .noMemory
+        }
+    }
+
+    /// - Parameter isForeign: on another thread than the submitter's, whose free list and batch it may not touch.
+    private func enterAndDispatch(_ slot: Stable<BioSlot>, isForeign: Bool = false) {
+        let forWorker = slot.element.isForWorker
+        // One lease ends when submit has returned, one when the answer was delivered (F1); a batch has one for all
+        // submissions together.
+        let leases: UInt64 = !isForeign && own.element.batchHoldsLease && !forWorker ? 1 : 2
+        slot.element.phase.store(BioSlot.Phase.entering.rawValue, ordering: .relaxed)
+        guard cells.enter(leases) || passesFrozen(slot) else {
+            queue.gate.leave(leases)
+            slot.element.phase.store(BioSlot.Phase.filled.rawValue, ordering: .releasing)
+            takeSlowWay(slot, isForeign: isForeign)
+            return
+        }
+        slot.element.mine.store(0, ordering: .relaxed)
+        slot.element.owner.store(BioSlot.Owner.nobody.rawValue, ordering: .relaxed)
+        slot.element.generation.wrappingAdd(1, ordering: .relaxed)
+        // Release: the deadline's walk that sees `entered` sees the slot as it was filled.
+        slot.element.phase.store(BioSlot.Phase.entered.rawValue, ordering: .releasing)
+        let toDevice = slot.element.operation != .read
+        slot.element.start =
+            !isForeign && own.element.batchStart != 0 ? own.element.batchStart : Instant.now.nanoseconds
+        if slot.element.operation == .flush { slot.element.flushMark = disk.volatileSectors }
+        cells.add(1, to: toDevice ? DiskStatistics.startedWrites : DiskStatistics.startedReads)
+        partitionCells?.add(1, to: toDevice ? DiskStatistics.startedWrites : DiskStatistics.startedReads)
+        let cells = cells
+        let outer = ThreadContext.inside
+        ThreadContext.inside = isForeign ? Self.foreign : Unretained(self).bits
+        if forWorker {
+            queue.handToWorker(slot)
+        } else {
+            queue.dispatch(slot)
+        }
+        ThreadContext.inside = outer
+        // From here on nothing of `slot`: it may have been answered and taken again.
+        if leases == 2, !forWorker, !cells.leave(1) { cells.wake() }
+    }
+
+    private func passesFrozen(_ slot: Stable<BioSlot>) -> Bool {
+        slot.element.isPrivileged && cells.stateWord & 3 == GateStateMachine.State.frozen.rawValue
+    }
+
+    /// The gate was not open: wait for the thaw, or hear why not.
+    private func takeSlowWay(_ slot: Stable<BioSlot>, isForeign: Bool) {
+        if slot.element.flags.contains(.noWait), !queue.gate.isDead {
+            refuse(slot, .again)
+            return
+        }
+        switch queue.gate.park(slot) {
+        case .parked: break
+        case .dead: refuse(slot, .gone)
+        case .retry: enterAndDispatch(slot, isForeign: isForeign)
+        }
+    }
+
+    /// A parked slot whose gate was opened again. On the thread that thawed.
+    func resume(_ slot: Stable<BioSlot>) {
+        enterAndDispatch(slot, isForeign: true)
+        if ThreadContext.inside == 0 { Self.runPutOff() }
+    }
+
+    /// The remover's own flush: passes a frozen gate, not a dead one.
+    func submitPrivilegedFlush() {
+        guard let slot = takeFree() else { return }
+        fill(slot, .flush, SectorRange(start: 0, count: 0), [], .none, 0)
+        slot.element.isPrivileged = true
+        slot.element.isForWorker = style == .mayBlock
+        enterAndDispatch(slot, isForeign: true)
+    }
+
+    /// Where a range of the device is data, hole or zero.
+    func extents(of range: SectorRange) -> Result<[DeviceExtent], BlockStatus> {
+        guard range.count > 0, range.fits(in: device.size) else {
+            return .failure(queue.gate.isDead ? .gone : .outOfRange)
+        }
+        guard let ticket = queue.gate.enter() else { return .failure(queue.gate.isDead ? .gone : .again) }
+        defer { _ = ticket }
+        guard let driver = queue.driver else { return .failure(.gone) }
+        var rest = range.count
+        var answer: [DeviceExtent] = []
+        let absolute = SectorRange(start: range.start + device.start, count: range.count)
+        for extent in driver.extents(of: absolute) where extent.count > 0 && rest > 0 {
+            answer.append(DeviceExtent(count: min(extent.count, rest), kind: extent.kind))
+            rest -= min(extent.count, rest)
+        }
+        if answer.isEmpty { answer.append(DeviceExtent(count: range.count, kind: .data)) }
+        return .success(answer)
+    }
+
+    // MARK: The thread's list of what was put off
+
+    private static func putOff(_ slot: Stable<BioSlot>) {
+        slot.element.next = 0
+        if let last = Stable<BioSlot>(bits: ThreadContext.putOffTail) {
+            last.element.next = slot.bits
+            ThreadContext.setPutOff(head: ThreadContext.putOffHead, tail: slot.bits)
+        } else {
+            ThreadContext.setPutOff(head: slot.bits, tail: slot.bits)
+        }
+    }
+
+    /// What ``ThreadContext/inside`` holds on a thread that runs a driver's submit for somebody else.
+    static let foreign: UInt = 1
+
+    static func runPutOff() {
+        while let slot = Stable<BioSlot>(bits: ThreadContext.putOffHead) {
+            let next = slot.element.next
+            ThreadContext.setPutOff(head: next, tail: next == 0 ? 0 : ThreadContext.putOffTail)
+            // The slot is out, so its opener is in the disk's table.
+            slot.element.core?.use { $0.run(slot) }
+        }
+    }
+
+    // MARK: Batches
+
+    /// Until ``endBatch()`` one lease and one reading of the clock serve all.
+    func beginBatch() {
+        guard own.element.batchStart == 0 else { return }
+        own.element.batchStart = Instant.now.nanoseconds
+        if cells.enter(1) {
+            own.element.batchHoldsLease = true
+        } else {
+            queue.gate.leave(1)
+        }
+    }
+
+    func endBatch() {
+        guard own.element.batchStart != 0 else { return }
+        let inline =
+            own.element.batchCounts[0] &+ own.element.batchCounts[1] &+ own.element.batchCounts[2]
+            &+ own.element.batchCounts[3]
+        if inline > 0 {
+            // They ran one after the other: each took its share of the time.
+            let share = (Instant.now.nanoseconds &- own.element.batchStart) / inline
+            for group in own.element.batchCounts.indices where own.element.batchCounts[group] > 0 {
+                let spent = share &* own.element.batchCounts[group]
+                cells.add(spent, to: group * 3 + 2)
+                partitionCells?.add(spent, to: group * 3 + 2)
+                own.element.batchCounts[group] = 0
+            }
+        }
+        own.element.batchStart = 0
+        if own.element.batchHoldsLease {
+            own.element.batchHoldsLease = false
+            queue.gate.leave(1)
+        }
+    }
+
+    // MARK: Answers
+
+    /// Statistics, then the submitter, then the slot.
+    func deliver(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
+        let isInside = ThreadContext.inside == Unretained(self).bits
+        let operation = slot.element.operation
+        // A write whose flush for FUA was the last step counts as the write it was.
+        let wasFlushedFor = operation == .flush && slot.element.sectorCount > 0
+        let group = DiskStatistics.group(of: wasFlushedFor ? .write : operation)
+        cells.add(1, to: group * 3)
+        cells.add(slot.element.sectorCount, to: group * 3 + 1)
+        if let partitionCells {
+            partitionCells.add(1, to: group * 3)
+            partitionCells.add(slot.element.sectorCount, to: group * 3 + 1)
+        }
+        if isInside, own.element.batchStart != 0 {
+            own.element.batchCounts[group] &+= 1
+        } else {
+            let spent = Instant.now.nanoseconds &- slot.element.start
+            cells.add(spent, to: group * 3 + 2)
+            partitionCells?.add(spent, to: group * 3 + 2)
+        }
+        if status != .ok {
+            disk.noteFailure(status, isWrite: operation.isWrite, sectors: slot.element.sectorCount)
+        } else if wasFlushedFor || slot.element.flags.contains(.fua) {
+            disk.noteDurable(sectors: group == 1 ? slot.element.sectorCount : 0)
+            if wasFlushedFor { disk.noteFlush(upTo: slot.element.flushMark) }
+        } else if operation == .flush {
+            disk.noteFlush(upTo: slot.element.flushMark)
+        }
+        if slot.element.bounced.count > 0, operation == .read, status == .ok,
+            !isOrphaned.load(ordering: .acquiring)
+        {
+            slot.element.bounced.copy(from: slot.element.memory)
+        }
+        let wasBounced = slot.element.bounced.count > 0
+        tell(slot, status, withBuffer: !wasBounced)
+        slot.element.buffer = nil
+        if isInside { giveBackInside(slot) } else { giveBack(slot) }
+    }
+
+    /// Answers what was never let in. Not part of the statistics: it was never accepted.
+    func refuse(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
+        if status == .gone { disk.noteRefusedGone() }
+        tell(slot, status, withBuffer: slot.element.bounced.count == 0)
+        slot.element.buffer = nil
+        giveBack(slot)
+    }
+
+    private func tell(_ slot: Stable<BioSlot>, _ status: BlockStatus, withBuffer: Bool) {
+        if isOrphaned.load(ordering: .acquiring) {
+            swallowed.add()
+            return
+        }
+        let outer = ThreadContext.inside
+        // A sink may submit: what it submits waits for the outermost submission where there is one.
+        sink.completed(
+            token: slot.element.token, status: status, buffer: withBuffer ? slot.element.buffer.take() : nil)
+        ThreadContext.inside = outer
+    }
+
+    private func refuseWithoutSlot(_ data: consuming BioData, _ token: UInt64) {
+        switch consume data {
+        case .owned(let buffer, _): sink.completed(token: token, status: .again, buffer: consume buffer)
+        default: sink.completed(token: token, status: .again, buffer: nil)
+        }
+    }
+
+    // MARK: Slots
+
+    private func takeFree() -> Stable<BioSlot>? {
+        if own.element.freeHead == 0 {
+            // Pairs with the release in `giveBack`.
+            own.element.freeHead = returned.exchange(0, ordering: .acquiring)
+        }
+        guard let slot = Stable<BioSlot>(bits: own.element.freeHead) else { return nil }
+        own.element.freeHead = slot.element.next
+        return slot
+    }
+
+    /// On the submitting thread, inside its submit: no locked instruction.
+    private func giveBackInside(_ slot: Stable<BioSlot>) {
+        slot.element.phase.store(BioSlot.Phase.free.rawValue, ordering: .relaxed)
+        slot.element.next = own.element.freeHead
+        own.element.freeHead = slot.bits
+    }
+
+    /// On any thread. The last one after the close lets the whole thing go.
+    func giveBack(_ slot: Stable<BioSlot>) {
+        slot.element.phase.store(BioSlot.Phase.free.rawValue, ordering: .releasing)
+        var old = returned.load(ordering: .relaxed)
+        while true {
+            let isClosed = old & 1 == 1
+            if !isClosed { slot.element.next = old }
+            let (exchanged, now) = returned.compareExchange(
+                expected: old, desired: isClosed ? old - 2 : slot.bits, ordering: .acquiringAndReleasing)
+            if exchanged {
+                if isClosed, old == 3 { disk.forget(self) }
+                return
+            }
+            old = now
+        }
+    }
+
+    /// Ends the opener. Answers that are still to come are swallowed, and the last of them frees it.
+    func close() {
+        endBatch()
+        isOrphaned.store(true, ordering: .releasing)
+        var back = 0
+        count(own.element.freeHead, into: &back)
+        while true {
+            count(returned.exchange(0, ordering: .acquiring), into: &back)
+            let out = depth - back
+            if out == 0 {
+                disk.closed(self, isLast: true)
+                return
+            }
+            // Held while the disk is told, so that the last answer cannot free it under us.
+            if returned.compareExchange(
+                expected: 0, desired: UInt(out + 1) << 1 | 1, ordering: .acquiringAndReleasing
+            ).exchanged {
+                disk.closed(self, isLast: false)
+                if returned.wrappingSubtract(2, ordering: .acquiringAndReleasing).oldValue == 3 { disk.forget(self) }
+                return
+            }
+        }
+    }
+
+    private func count(_ head: UInt, into total: inout Int) {
+        var next = head
+        while let slot = Stable<BioSlot>(bits: next) {
+            total += 1
+            next = slot.element.next
+        }
+    }
+
+    /// I/Os that are somewhere between submit and slot; exact only when nothing moves.
+    var inFlight: Int {
+        var count = 0
+        for index in 0..<depth
+        where slab.advanced(by: index).element.phase.load(ordering: .relaxed) == BioSlot.Phase.entered.rawValue {
+            count += 1
+        }
+        return count
+    }
+
+    // MARK: The deadline's side
+
+    /// Fails to the submitter everything that the driver still owes, and counts it; the gate is dead and fenced.
+    ///
+    /// Returns what was claimed, and how many were just being delivered: those are a stuck sink's.
+    func claimOwed() -> (claimed: Int, bytes: Int, delivering: Int) {
+        var result = (claimed: 0, bytes: 0, delivering: 0)
+        for index in 0..<depth {
+            let slot = slab.advanced(by: index)
+            // Between the count and its outcome lie a few instructions of the submitter: wait for them, not longer.
+            while slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entering.rawValue { yieldThread() }
+            guard slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entered.rawValue else { continue }
+            guard slot.element.mine.load(ordering: .sequentiallyConsistent) == 0 else {
+                result.delivering += 1
+                continue
+            }
+            let won = slot.element.owner.compareExchange(
+                expected: BioSlot.Owner.nobody.rawValue, desired: BioSlot.Owner.deadline.rawValue,
+                ordering: .acquiringAndReleasing
+            ).exchanged
+            guard won else { continue }
+            result.claimed += 1
+            let operation = slot.element.operation
+            // Memory that belongs to the driver until it answers counts as held; borrowed memory was never given to it.
+            let bytes = slot.element.buffer == nil ? 0 : slot.element.byteCount
+            result.bytes += bytes
+            disk.noteExpired(isWrite: operation.isWrite, sectors: slot.element.sectorCount, bytes: bytes)
+            if isOrphaned.load(ordering: .acquiring) {
+                swallowed.add()
+            } else {
+                sink.completed(token: slot.element.token, status: .gone, buffer: nil)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockSystem
+
+extension Disk {
+    /// Opens a device of the disk. A private opener is the core's own: not counted, and let in before publication.
+    func open(
+        _ device: BlockDevice, _ mode: OpenMode, _ identity: OpenerIdentity, depth: Int, sink: any BioSink,
+        delegate: (any OpenerDelegate)?, isPrivate: Bool
+    ) throws(DiskError) -> Opener {
+        guard !mode.isDisjoint(with: .readWrite) else {
+            throw DiskError(errno: DiskError.invalid, disk: device.name, reason: "an open must ask to read or to write")
+        }
+        guard (1...65536).contains(depth) else {
+            throw DiskError(
+                errno: DiskError.invalid, disk: device.name, reason: "a depth of \(depth) is not between 1 and 65536")
+        }
+        let told = isPrivate ? false : try tellDriverOpened(device)
+        let record = OpenerRecord(
+            device: device.name, mode: mode.text, identity: identity, since: Instant.wallClock, inFlight: 0)
+        let id = state.withLock { state in
+            defer { state.nextOpener += 1 }
+            return state.nextOpener
+        }
+        let core = OpenerCore(
+            device: device, mode: mode, record: record, id: id, depth: depth, sink: sink, delegate: delegate,
+            isPrivate: isPrivate)
+        // The last look: whoever got as far as here while a removal began hears of it now (T11).
+        let refused = state.withLock { state -> DiskError? in
+            if let refusal = refusal(of: device, mode, state, isPrivate: isPrivate) { return refusal }
+            state.openers[id] = core
+            if told { state.driverOpens += 1 }
+            return nil
+        }
+        if let refused {
+            if told { tellDriverClosed() }
+            throw refused
+        }
+        return Opener(core)
+    }
+
+    private func refusal(
+        of device: BlockDevice, _ mode: OpenMode, _ state: State, isPrivate: Bool
+    ) -> DiskError? {
+        if isPrivate { return nil }
+        switch state.lifecycle.refusesOpen() {
+        case .noSuchDevice:
+            return DiskError(
+                errno: DiskError.noSuchDevice, disk: device.name, sequence: sequence,
+                reason: "\(device.name) is gone or being removed (DISKSEQ \(sequence)): it cannot be opened any more")
+        case .busy:
+            return DiskError(
+                errno: DiskError.busy, disk: device.name, sequence: sequence,
+                reason: "\(device.name) is being flushed for its removal: try again when that is over")
+        case nil: break
+        }
+        // The partition itself, not just its disk: a rescan may have taken it out since it was looked up (T17).
+        guard device.isListed else {
+            return DiskError(
+                errno: DiskError.noSuchDevice, disk: device.name, sequence: sequence,
+                reason: "\(device.name) is no longer in the partition table of \(name)")
+        }
+        guard mode.contains(.exclusive) else { return nil }
+        let inTheWay = state.publicOpeners.filter { other in
+            other.mode.contains(.exclusive)
+                && (other.device.partitionNumber == device.partitionNumber
+                    || other.device.partitionNumber == 0 || device.partitionNumber == 0)
+        }
+        guard !inTheWay.isEmpty else { return nil }
+        return DiskError(
+            errno: DiskError.busy, disk: device.name, sequence: sequence,
+            reason: "\(device.name) cannot be claimed while \(inTheWay.map(\.device.name).joined(separator: ", ")) is",
+            openers: inTheWay.map(\.currentRecord))
+    }
+
+    /// Tells the driver, inside the gate (a frozen one too: an open does no I/O). False: the gate is dead.
+    private func tellDriverOpened(_ device: BlockDevice) throws(DiskError) -> Bool {
+        guard queue.gate.enterPrivileged(1) else { return false }
+        defer { queue.gate.leave(1) }
+        do throws(BlockStatus) {
+            try queue.driver?.opened()
+            return true
+        } catch {
+            throw DiskError(
+                errno: error.errno, disk: device.name, sequence: sequence,
+                reason: "the driver of \(name) refuses to be opened: \(error)")
+        }
+    }
+
+    /// Inside the gate if it is not dead; otherwise the removal tells it, or has told it.
+    private func tellDriverClosed() {
+        guard queue.gate.enterPrivileged(1) else { return }
+        defer { queue.gate.leave(1) }
+        queue.driver?.closed()
+    }
+
+    /// An opener was closed. If it was the last one that a removal waited for, the flush begins here.
+    func closed(_ core: OpenerCore, isLast: Bool) {
+        var rescans = false
+        let (flushes, tells) = state.withLock { state -> (Bool, Bool) in
+            if isLast { state.openers[core.id] = nil } else { state.openers[core.id]?.markClosed() }
+            guard !core.isPrivate else { return (false, false) }
+            // Who tells the driver is decided here, once: the close while the gate lets it in, else the removal.
+            let tells = state.driverOpens > 0 && queue.gate.enterPrivileged(1)
+            if tells { state.driverOpens -= 1 }
+            let others = state.openers.values.contains { !$0.isPrivate && !$0.isClosed }
+            rescans =
+                core.hasWritten && core.device.partitionNumber == 0 && state.scansPartitions
+                && state.lifecycle.state == .live
+                && !state.openers.values.contains {
+                    !$0.isPrivate && !$0.isClosed && $0.device.partitionNumber == 0 && $0.mode.contains(.write)
+                }
+            return (!others && beginFlushAfterLastClose(&state), tells)
+        }
+        if tells {
+            queue.driver?.closed()
+            queue.gate.leave(1)
+        }
+        if flushes { startFlush() }
+        if rescans { rescanAfterWrite() }
+    }
+
+    /// The last answer of an opener that was closed earlier has come.
+    func forget(_ core: OpenerCore) { state.withLock { _ = $0.openers.removeValue(forKey: core.id) } }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import BlockPartitions
+internal import BlockSystem
+internal import Synchronization
+
+/// One disk: its identity, its life, and who has it open. The gendisk.
+///
+/// Three lifetimes, never confused: the registry finds it until its removal is done; its gate is open until the cut;
+/// its memory stays while anybody holds it, hours later perhaps. After the end it is the same object with its gate
+/// shut, and nothing else stands in for it.
+public final class Disk: Sendable {
+    /// `pl0`.
+    public let name: String
+    /// The DISKSEQ: never used twice in a registry's life.
+    public let sequence: UInt64
+    /// The device number of the whole disk.
+    public let number: DeviceNumber
+    /// What the driver declared, with the options applied.
+    public let profile: DriverProfile
+    /// `ram`, `file`.
+    public let driverName: String
+    /// As it was added.
+    public let options: DiskOptions
+    /// Seconds since 1970.
+    public let addedAt: Double
+
+    let registry: DiskRegistry
+    let queue: RequestQueue
+    private let baseline: [UInt64]
+    private let readOnly: Atomic<Bool>
+
+    struct State {
+        var lifecycle = DiskLifecycle()
+        var openers: [UInt64: OpenerCore] = [:]
+        var nextOpener: UInt64 = 1
+        /// Handles that the driver was told of as opened and not yet as closed.
+        var driverOpens = 0
+        var partitions: [BlockDevice] = []
+        var table: PartitionTableKind?
+        var warnings: [String] = []
+        var removal: RemovalRun?
+        var scansPartitions = true
+        /// One at a time: rescans, resizes.
+        var isReconfiguring = false
+
+        var publicOpeners: [OpenerCore] {
+            openers.values.filter { !$0.isPrivate && !$0.isClosed }.sorted { $0.id < $1.id }
+        }
+        var hasOpeners: Bool { openers.values.contains { !$0.isPrivate && !$0.isClosed } }
+    }
+    let state = Lock(State())
+
+    /// Counts that only failures touch.
+    struct Faults: Sendable {
+        let failed = Counter()
+        let expired = Counter()
+        let late = Counter()
+        let owed = Counter()
+        let owedBytes = Counter()
+        let refused = Counter()
+        let dropped = Counter()
+        let failedWriteSectors = Counter()
+        /// Sectors that were written with forced unit access.
+        let durableSectors = Counter()
+        /// The volatile sectors when the last flush that succeeded was submitted.
+        let flushedMark = Lock<UInt64>(0)
+        /// When something was first owed; 0: nothing was.
+        let owedSince = Lock<Double>(0)
+    }
+    let faults = Faults()
+    /// Held while the driver is used outside the gate, and while it is let go.
+    let driverLock = Lock(())
+
+    init(
+        name: String, sequence: UInt64, number: DeviceNumber, driver: any BlockDriver, profile: DriverProfile,
+        options: DiskOptions, registry: DiskRegistry, gate: Gate
+    ) {
+        self.name = name
+        self.sequence = sequence
+        self.number = number
+        self.profile = profile
+        self.options = options
+        self.registry = registry
+        driverName = driver.driverName
+        addedAt = Instant.wallClock
+        readOnly = Atomic(options.isReadOnly || profile.isReadOnly)
+        baseline = DiskStatistics.baseline(of: gate.cells)
+        queue = RequestQueue(gate: gate, driver: driver, profile: profile, name: name)
+        state.withLock { $0.scansPartitions = options.scansPartitions }
+    }
+
+    // MARK: What it is
+
+    /// Where it is in its life.
+    public var lifeState: DiskState { state.withLock { $0.lifecycle.state } }
+    /// 512-byte sectors; 0 once it is dead.
+    public var capacity: UInt64 { queue.capacity }
+    /// Whether writes are refused.
+    public var isReadOnly: Bool { readOnly.load(ordering: .relaxed) }
+    /// The whole disk as a device.
+    public var part0: BlockDevice { BlockDevice(disk: self, name: name, number: number, entry: nil) }
+    /// The partitions, by number.
+    public var partitions: [BlockDevice] { state.withLock { $0.partitions } }
+    /// The whole disk and its partitions.
+    public var devices: [BlockDevice] { [part0] + partitions }
+    /// The kind of its partition table; nil: none was found.
+    public var partitionTable: PartitionTableKind? { state.withLock { $0.table } }
+    /// What the last scan had to say.
+    public var partitionWarnings: [String] { state.withLock { $0.warnings } }
+    /// Who has it or a partition of it open.
+    public var openers: [OpenerRecord] { state.withLock { $0.publicOpeners }.map(\.currentRecord) }
+    /// Whether tables are read when the last writer closes.
+    public var scansPartitions: Bool { state.withLock { $0.scansPartitions } }
+
+    /// The counters of the whole disk.
+    public func statistics() -> DiskStatistics { DiskStatistics(queue.gate.cells, baseline: baseline) }
+
+    /// What became of everything it accepted.
+    public func ledger() -> Ledger {
+        let expired = UInt64(clamping: faults.expired.value)
+        let failed = UInt64(clamping: faults.failed.value)
+        let now = statistics()
+        let completed =
+            now.reads.completed + now.writes.completed + now.discards.completed + now.flushes.completed
+        let accepted = now.startedReads + now.startedOthers
+        let answered = completed + expired
+        return Ledger(
+            accepted: accepted, ok: completed > failed ? completed - failed : 0, failed: failed, expired: expired,
+            quarantined: UInt64(clamping: faults.owed.value), late: UInt64(clamping: faults.late.value),
+            inFlight: accepted > answered ? accepted - answered : 0, refused: UInt64(clamping: faults.refused.value),
+            driverFaults: UInt64(clamping: faults.dropped.value))
+    }
+
+    /// Settings of the disk and of its driver, with their values.
+    public var settings: [(key: String, value: String)] {
+        let own = [
+            (key: "ro", value: isReadOnly ? "on" : "off"), (key: "partscan", value: scansPartitions ? "on" : "off"),
+        ]
+        return own + (withDriver { $0.settings } ?? [])
+    }
+
+    // MARK: Accounting from the data path
+
+    /// Sectors written since the add that were not forced onto the medium each by itself: what a flush has to do.
+    var volatileSectors: UInt64 {
+        let written = queue.gate.cells.total(of: 4) &- baseline[4]
+        let durable = UInt64(clamping: faults.durableSectors.value)
+        return written > durable ? written - durable : 0
+    }
+
+    /// An I/O was answered with an error.
+    func noteFailure(_ status: BlockStatus, isWrite: Bool, sectors: UInt64) {
+        if status == .dropped { faults.dropped.add() }
+        faults.failed.add()
+        if isWrite { faults.failedWriteSectors.add(Int(clamping: sectors)) }
+    }
+
+    /// An I/O was answered by the deadline; the driver still owes it.
+    func noteExpired(isWrite: Bool, sectors: UInt64, bytes: Int) {
+        faults.expired.add()
+        faults.owed.add()
+        faults.owedBytes.add(bytes)
+        if isWrite { faults.failedWriteSectors.add(Int(clamping: sectors)) }
+    }
+
+    func noteRefusedGone() { faults.refused.add() }
+
+    /// A write was durable when it was answered.
+    func noteDurable(sectors: UInt64) { faults.durableSectors.add(Int(clamping: sectors)) }
+
+    func noteFlush(upTo mark: UInt64) { faults.flushedMark.withLock { $0 = max($0, mark) } }
+
+    func noteLateAnswer(bytes: Int) {
+        faults.late.add()
+        faults.owed.add(-1)
+        faults.owedBytes.add(-bytes)
+    }
+
+    // MARK: Control that reaches the driver
+
+    /// Runs `body` with the driver, if it is there; with the gate held, so that it stays. Also while owing.
+    func withDriver<Result>(_ body: (any BlockDriver) -> Result) -> Result? {
+        // A disk that owes has a dead gate, and its driver is still there; the lock keeps the release away.
+        driverLock.withLock { _ in queue.driver.map(body) }
+    }
+
+    /// Changes `ro` or `partscan` of the disk, or a setting of its driver. Works on a disk that owes, too.
+    public func set(_ key: String, to value: String) throws(DiskError) {
+        switch key {
+        case "ro": try setReadOnly(parseSwitch(key, value))
+        case "partscan":
+            let isOn = try parseSwitch(key, value)
+            state.withLock { $0.scansPartitions = isOn }
+        default:
+            let result = withDriver { driver -> DriverSettingError? in
+                do throws(DriverSettingError) {
+                    try driver.set(key, to: value)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            guard let result else { throw goneError() }
+            if let error = result {
+                throw DiskError(errno: DiskError.invalid, disk: name, sequence: sequence, reason: error.reason)
+            }
+        }
+    }
+
+    private func parseSwitch(_ key: String, _ value: String) throws(DiskError) -> Bool {
+        switch value {
+        case "on": return true
+        case "off": return false
+        default:
+            throw DiskError(
+                errno: DiskError.invalid, disk: name, sequence: sequence,
+                reason: "\(key) of \(name) cannot be '\(value)': say \(key)=on or \(key)=off")
+        }
+    }
+
+    private func setReadOnly(_ isOn: Bool) throws(DiskError) {
+        guard isOn || !profile.isReadOnly else {
+            throw DiskError(
+                errno: DiskError.notPermitted, disk: name, sequence: sequence,
+                reason: "\(name) is read-only by its driver; add it anew without ro=on")
+        }
+        guard readOnly.exchange(isOn, ordering: .relaxed) != isOn else { return }
+        state.withLock { state in
+            guard state.lifecycle.state != .gone else { return }
+            registry.events.append([event(.change, of: part0, extra: ["DISK_RO=\(isOn ? 1 : 0)"])])
+        }
+        registry.events.pump()
+    }
+
+    func goneError() -> DiskError {
+        DiskError(
+            errno: DiskError.gone, disk: name, sequence: sequence, reason: "\(name) is gone (DISKSEQ \(sequence))")
+    }
+
+    // MARK: Events
+
+    /// An event of one of its devices; the ring numbers it.
+    func event(_ action: DiskEvent.Action, of device: BlockDevice, extra: [String] = []) -> DiskEvent {
+        DiskEvent(
+            sequence: 0, action: action, device: device.name, disk: name,
+            deviceType: device.entry == nil ? "disk" : "partition", number: device.number, diskSequence: sequence,
+            partition: device.entry?.number, partitionName: device.entry?.name, partitionUUID: device.entry?.uuid,
+            extra: extra, time: Instant.wallClock)
+    }
+
+    /// Shuts the gate for a while; I/O that comes is parked until as many thaws. What is inside goes on.
+    public func freeze() { queue.gate.freeze() }
+
+    /// Takes one freeze back; what was parked goes on its way, on this thread.
+    public func thaw() {
+        var parked = queue.gate.thaw()
+        while let slot = parked.popFirst() { slot.element.core?.use { $0.resume(slot) } }
+    }
+}
+
+extension OpenerCore {
+    var currentRecord: OpenerRecord {
+        var now = record
+        now.inFlight = inFlight
+        return now
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockPartitions
+internal import BlockSystem
+internal import Synchronization
+
+/// What the driver may still touch of a disk that was removed (R4).
+public struct QuarantineRecord: Sendable, Codable, Equatable {
+    /// The name it had.
+    public var disk: String
+    /// Its DISKSEQ, by which it is still reached.
+    public var sequence: UInt64
+    /// The driver.
+    public var driver: String
+    /// I/Os that are still owed.
+    public var count: Int
+    /// Bytes of memory that the driver may still touch.
+    public var bytes: Int
+    /// Seconds since 1970.
+    public var since: Double
+}
+
+/// All disks of a program, by name and by number.
+///
+/// A name or number is found only while its disk is published, and is free again the moment a removal has returned
+/// (R8). Shard locks are leaves; listing goes shard by shard and sees no single instant.
+public final class DiskRegistry: Sendable {
+    /// The major of extended numbers.
+    public static let extendedMajor = 259
+    static let minorLimit = 1 << 20
+    /// The most 512-byte sectors a disk may have: what fits in a signed 64-bit number of bytes.
+    public static let capacityLimit = UInt64(Int64.max) / UInt64(sectorSize)
+
+    /// Tells this registry's life from any other: with a DISKSEQ it names a disk for ever.
+    public let instance: String
+    /// What happens.
+    public let events: DiskEvents
+
+    private let diskSequence = Atomic<UInt64>(0)
+    private let removalCount = Atomic<UInt64>(0)
+    private let names = (0..<64).map { _ in Lock<[String: NameEntry]>([:]) }
+    private let numberTable = (0..<64).map { _ in Lock<[DeviceNumber: NameEntry]>([:]) }
+    private let extended = Lock(MinorPool())
+    private let majors = Lock<[Int: String]>([:])
+    private let owing = Lock<[UInt64: Disk]>([:])
+
+    /// Who has a name or a number: a disk, or a partition of it. `disk` is nil while an add has only reserved it.
+    struct NameEntry {
+        var sequence: UInt64
+        var disk: Disk?
+        var device: BlockDevice?
+    }
+
+    /// A registry without disks, that keeps `eventCapacity` events for observers who come late.
+    public init(eventCapacity: Int = 4096) {
+        instance = String(UInt64.random(in: .min ... .max), radix: 16)
+        events = DiskEvents(capacity: eventCapacity)
+    }
+
+    // MARK: Finding
+
+    /// The disk of this name that is in use or on its way out; nil while its add is under way.
+    public func disk(named name: String) -> Disk? {
+        guard let entry = shard(name).withLock({ $0[name] }), entry.device == nil, let disk = entry.disk,
+            disk.isPublished
+        else { return nil }
+        return disk
+    }
+
+    /// The disk or partition of this name.
+    public func device(named name: String) -> BlockDevice? {
+        guard let entry = shard(name).withLock({ $0[name] }), let disk = entry.disk, disk.isPublished else {
+            return nil
+        }
+        return entry.device ?? disk.part0
+    }
+
+    /// The disk or partition of this number.
+    public func device(numbered number: DeviceNumber) -> BlockDevice? {
+        guard let entry = shard(number).withLock({ $0[number] }), let disk = entry.disk, disk.isPublished else {
+            return nil
+        }
+        return entry.device ?? disk.part0
+    }
+
+    /// All disks in use or on their way out, by name in the order in which people count (pl2 before pl10).
+    public var disks: [Disk] {
+        var found: [Disk] = []
+        for shard in names {
+            let here = shard.withLock { $0.values.filter { $0.device == nil }.compactMap(\.disk) }
+            found += here.filter(\.isPublished)
+        }
+        return found.sorted { naturalOrder($0.name, $1.name) }
+    }
+
+    /// What is still owed after deadlines, oldest first.
+    public func quarantine() -> [QuarantineRecord] {
+        owing.withLock { Array($0.values) }.sorted { $0.sequence < $1.sequence }.map { disk in
+            QuarantineRecord(
+                disk: disk.name, sequence: disk.sequence, driver: disk.driverName,
+                count: max(disk.faults.owed.value, 0), bytes: max(disk.faults.owedBytes.value, 0),
+                since: disk.faults.owedSince.withLock { $0 })
+        }
+    }
+
+    /// The removed disk with this DISKSEQ whose driver still owes answers.
+    public func owingDisk(sequence: UInt64) -> Disk? { owing.withLock { $0[sequence] } }
+
+    func addOwing(_ disk: Disk) { owing.withLock { $0[disk.sequence] = disk } }
+
+    func removeOwing(_ disk: Disk, ifDone: Bool) {
+        guard !ifDone || disk.lifeState == .gone else { return }
+        owing.withLock { _ = $0.removeValue(forKey: disk.sequence) }
+    }
+
+    // MARK: Majors
+
+    /// Registers a major for a driver's own numbers: 1 to 511, or the highest free one up to 254.
+    /// - Throws: EBUSY if it is taken, EINVAL if it is out of range or 259.
+    public func registerMajor(_ major: Int?, name: String) throws(DiskError) -> Int {
+        if let major, !(1...511).contains(major) || major == Self.extendedMajor {
+            throw DiskError(
+                errno: DiskError.invalid, reason: "major \(major) cannot be registered: take 1 to 511, but not 259")
+        }
+        let taken = majors.withLock { majors -> Int? in
+            let choice = major ?? (1...254).reversed().first { majors[$0] == nil }
+            guard let choice, majors[choice] == nil else { return nil }
+            majors[choice] = name
+            return choice
+        }
+        guard let taken else {
+            throw DiskError(
+                errno: DiskError.busy,
+                reason: major.map { "major \($0) is registered already" } ?? "every major from 1 to 254 is registered")
+        }
+        return taken
+    }
+
+    /// Gives a major back. Disks that use it stay.
+    public func unregisterMajor(_ major: Int) { majors.withLock { _ = $0.removeValue(forKey: major) } }
+
+    /// Majors with their names, as /proc/devices lists them.
+    public var registeredMajors: [(major: Int, name: String)] {
+        majors.withLock { $0.sorted { $0.key < $1.key } }.map { (major: $0.key, name: $0.value) }
+    }
+
+    // MARK: Reserving, for add, rescan and removal
+
+    func nextSequence() -> UInt64 { diskSequence.wrappingAdd(1, ordering: .relaxed).newValue }
+    func nextRemoval() -> UInt64 { removalCount.wrappingAdd(1, ordering: .relaxed).newValue }
+
+    /// Reserves a name for a disk that is being added. False: it is taken.
+    func reserve(_ name: String, for sequence: UInt64) -> Bool {
+        shard(name).withLock { entries in
+            guard entries[name] == nil else { return false }
+            entries[name] = NameEntry(sequence: sequence, disk: nil, device: nil)
+            return true
+        }
+    }
+
+    /// Puts the disk (or one of its partitions) behind a name it has reserved. Not yet found: that is its state's to say.
+    func fill(_ name: String, _ disk: Disk, _ device: BlockDevice?) {
+        shard(name).withLock { $0[name] = NameEntry(sequence: disk.sequence, disk: disk, device: device) }
+    }
+
+    /// The disk that is being added under this name, so that a removal can cancel the add.
+    public func diskBeingAdded(named name: String) -> Disk? {
+        shard(name).withLock { $0[name]?.device == nil ? $0[name]?.disk : nil }
+    }
+
+    func release(_ name: String, of sequence: UInt64) {
+        shard(name).withLock { if $0[name]?.sequence == sequence { $0[name] = nil } }
+    }
+
+    /// Reserves a number: the one asked for, or the lowest free extended one. nil: taken, or none left.
+    func reserveNumber(_ wanted: DeviceNumber?, for sequence: UInt64) -> DeviceNumber? {
+        let number: DeviceNumber
+        if let wanted {
+            number = wanted
+        } else {
+            guard let minor = extended.withLock({ $0.take() }) else { return nil }
+            number = DeviceNumber(major: Self.extendedMajor, minor: minor)
+        }
+        let reserved = shard(number).withLock { entries -> Bool in
+            guard entries[number] == nil else { return false }
+            entries[number] = NameEntry(sequence: sequence, disk: nil, device: nil)
+            return true
+        }
+        return reserved ? number : nil
+    }
+
+    func fill(_ number: DeviceNumber, _ disk: Disk, _ device: BlockDevice?) {
+        shard(number).withLock { $0[number] = NameEntry(sequence: disk.sequence, disk: disk, device: device) }
+    }
+
+    func release(_ number: DeviceNumber, of sequence: UInt64) {
+        let released = shard(number).withLock { entries -> Bool in
+            guard entries[number]?.sequence == sequence else { return false }
+            entries[number] = nil
+            return true
+        }
+        if released, number.major == Self.extendedMajor { extended.withLock { $0.giveBack(number.minor) } }
+    }
+
+    /// Takes a disk and its partitions out of the tables.
+    func unpublish(_ disk: Disk, _ partitions: [BlockDevice]) {
+        for partition in partitions { unpublish(partition) }
+        release(disk.number, of: disk.sequence)
+        release(disk.name, of: disk.sequence)
+    }
+
+    func unpublish(_ partition: BlockDevice) {
+        release(partition.number, of: partition.disk.sequence)
+        release(partition.name, of: partition.disk.sequence)
+    }
+
+    /// Names in the tables, reserved ones too: what the tests hold against a baseline.
+    package var namesInUse: Int { names.reduce(0) { $0 + $1.withLock { $0.count } } }
+    /// Numbers in the tables.
+    package var numbersInUse: Int { numberTable.reduce(0) { $0 + $1.withLock { $0.count } } }
+
+    private func shard(_ name: String) -> Lock<[String: NameEntry]> {
+        names[Int(UInt(bitPattern: name.hashValue) % 64)]
+    }
+    private func shard(_ number: DeviceNumber) -> Lock<[DeviceNumber: NameEntry]> { numberTable[number.minor & 63] }
+}
+
+/// The free minors under 259, lowest first.
+private struct MinorPool {
+    private var next = 0
+    private var free: Set<Int> = []
+
+    mutating func take() -> Int? {
+        if let lowest = free.min() {
+            free.remove(lowest)
+            return lowest
+        }
+        guard next < DiskRegistry.minorLimit else { return nil }
+        defer { next += 1 }
+        return next
+    }
+
+    mutating func giveBack(_ minor: Int) { free.insert(minor) }
+}
+
+/// Whether one name comes before another for people: runs of digits compare as numbers.
+func naturalOrder(_ left: String, _ right: String) -> Bool {
+    func key(_ name: String) -> (String, UInt64, String) {
+        let prefix = name.prefix { !$0.isNumber }
+        let digits = name.dropFirst(prefix.count).prefix { $0.isNumber }
+        return (String(prefix), UInt64(digits) ?? 0, name)
+    }
+    return key(left) < key(right)
+}

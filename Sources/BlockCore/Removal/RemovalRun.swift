@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockSystem
+
+/// One removal under way: who waits for it, until when, and what it has found out. Reached under the disk's lock only.
+final class RemovalRun: @unchecked Sendable {
+    // SAFETY: every access is under the lock of its disk, except the constants.
+    typealias Waiter = @Sendable (RemovalOutcome) -> Void
+
+    let id: UInt64
+    let started = Instant.now
+    var timeout: Duration
+    var deadline = Instant.never
+    var waiters: [UInt64: Waiter] = [:]
+    var nextWaiter: UInt64 = 1
+    /// The gate was frozen for the flush and must be thawed if the disk lives on.
+    var isFrozen = false
+    var report = RemovalReport()
+    var failedBefore = 0
+    var refusedBefore = 0
+    var abortReturned = Parker()
+
+    init(id: UInt64, timeout: Duration) {
+        self.id = id
+        self.timeout = timeout
+    }
+
+    func takeWaiters() -> [Waiter] {
+        defer { waiters = [:] }
+        return waiters.sorted { $0.key < $1.key }.map(\.value)
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockSystem
+
+/// The counters of a disk or a partition at some moment, in the terms of Linux's `/proc/diskstats`.
+public struct DiskStatistics: Sendable, Codable, Equatable {
+    /// One kind of operation.
+    public struct Group: Sendable, Codable, Equatable {
+        /// Completed, failed ones included.
+        public var completed: UInt64 = 0
+        /// 512-byte sectors.
+        public var sectors: UInt64 = 0
+        /// Time spent, summed over all, overlapping ones each in full.
+        public var nanoseconds: UInt64 = 0
+    }
+
+    /// Reads.
+    public var reads = Group()
+    /// Writes and write zeroes.
+    public var writes = Group()
+    /// Discards.
+    public var discards = Group()
+    /// Flushes.
+    public var flushes = Group()
+    /// Reads that were accepted.
+    public var startedReads: UInt64 = 0
+    /// Everything else that was accepted.
+    public var startedOthers: UInt64 = 0
+
+    /// Reads under way; never negative.
+    public var readsInFlight: UInt64 {
+        startedReads > reads.completed ? startedReads - reads.completed : 0
+    }
+    /// Everything else under way; never negative.
+    public var writesInFlight: UInt64 {
+        let done = writes.completed + discards.completed + flushes.completed
+        return startedOthers > done ? startedOthers - done : 0
+    }
+    /// What is under way.
+    public var inFlight: UInt64 { readsInFlight + writesInFlight }
+
+    static let startedReads = 12
+    static let startedWrites = 13
+
+    @inline(__always)
+    static func group(of operation: BioOperation) -> Int {
+        switch operation {
+        case .read: 0
+        case .write, .writeZeroes: 1
+        case .discard: 2
+        case .flush: 3
+        }
+    }
+
+    /// What the cells say now, less `baseline`: an index that had another owner does not start at zero.
+    init(_ cells: UsageCells, baseline: [UInt64]) {
+        func value(_ cell: Int) -> UInt64 { cells.total(of: cell) &- baseline[cell] }
+        // Completed before started: what is seen completed is seen started.
+        reads = Group(completed: value(0), sectors: value(1), nanoseconds: value(2))
+        writes = Group(completed: value(3), sectors: value(4), nanoseconds: value(5))
+        discards = Group(completed: value(6), sectors: value(7), nanoseconds: value(8))
+        flushes = Group(completed: value(9), sectors: value(10), nanoseconds: value(11))
+        startedReads = value(Self.startedReads)
+        startedOthers = value(Self.startedWrites)
+    }
+
+    init() {}
+
+    static func baseline(of cells: UsageCells) -> [UInt64] { (0..<14).map { cells.total(of: $0) } }
+}
+
+/// What became of everything a disk accepted: `accepted = ok + failed + expired + inFlight`, at rest with nothing in flight.
+public struct Ledger: Sendable, Codable, Equatable {
+    /// Let in through the gate.
+    public var accepted: UInt64
+    /// Answered by the driver, well.
+    public var ok: UInt64
+    /// Answered by the driver (or for it, when it dropped the request) with an error.
+    public var failed: UInt64
+    /// Answered by the deadline of a removal, because the driver had not.
+    public var expired: UInt64
+    /// Of those, what the driver still owes.
+    public var quarantined: UInt64
+    /// Of those, answers that came after all, and were dropped.
+    public var late: UInt64
+    /// Not answered yet.
+    public var inFlight: UInt64
+    /// Never let in: refused because the disk was gone, or parked when it died.
+    public var refused: UInt64
+    /// Requests that the driver dropped without an answer.
+    public var driverFaults: UInt64
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import BlockCore
+
+/// Knows the drivers by name and makes them from `key=value` pairs.
+public enum DriverCatalogue {
+    /// A driver, and how to make it from its keys once the common ones are taken.
+    private struct Entry: Sendable {
+        let name: String
+        let make: @Sendable (inout DriverKeys, CommonKeys) throws(ConfigurationError) -> any BlockDriver
+    }
+
+    private static let entries = [
+        Entry(name: "file") { (keys, common) throws(ConfigurationError) in try FileDriver(&keys, common) },
+        Entry(name: "null") { (keys, common) throws(ConfigurationError) in try NullDriver.make(&keys, common) },
+        Entry(name: "ram") { (keys, common) throws(ConfigurationError) in try RamDriver.make(&keys, common) },
+    ]
+
+    /// The names of the drivers.
+    public static var names: [String] { entries.map(\.name) }
+
+    /// Makes a driver; nothing is added to any registry.
+    ///
+    /// - Context: may block: it opens files and loads images.
+    /// - Throws: one line that says which key is wrong and what is possible, or what is the matter with a file.
+    public static func make(
+        driver: String, keys pairs: [(String, String)]
+    ) throws(ConfigurationError) -> any BlockDriver {
+        try makeWithOptions(driver: driver, keys: pairs).driver
+    }
+
+    /// Makes a driver, and hands out the common keys that were among its pairs.
+    public static func makeWithOptions(
+        driver name: String, keys pairs: [(String, String)]
+    ) throws(ConfigurationError) -> (driver: any BlockDriver, common: CommonKeys) {
+        guard let entry = entries.first(where: { $0.name == name }) else {
+            throw ConfigurationError("unknown driver '\(name)': there are \(names.joined(separator: ", "))")
+        }
+        var keys = DriverKeys(driver: name, pairs)
+        if name == "file" { keys.nameBareWord("path") }
+        let common = try CommonKeys(from: &keys)
+        return (try entry.make(&keys, common), common)
+    }
+}
