@@ -129,16 +129,25 @@ public struct RescanModel: Codable, Sendable, Equatable {
     public var table: String?
     /// The partitions there are now.
     public var partitions: [String]
-    /// What is worth knowing, a line each.
-    public var notes: [String]
+    /// Of those, the new ones.
+    public var added: [String]
+    /// The partitions that are gone.
+    public var removed: [String]
+    /// What is odd about the table, a line each.
+    public var warnings: [String]
 
     /// An answer.
-    public init(disk: String, diskseq: UInt64, table: String?, partitions: [String], notes: [String]) {
+    public init(
+        disk: String, diskseq: UInt64, table: String?, partitions: [String], added: [String], removed: [String],
+        warnings: [String]
+    ) {
         self.disk = disk
         self.diskseq = diskseq
         self.table = table
         self.partitions = partitions
-        self.notes = notes
+        self.added = added
+        self.removed = removed
+        self.warnings = warnings
     }
 }
 

@@ -16,11 +16,6 @@ public protocol ControlBackend: Sendable {
     /// Takes an export back.
     func unexport(_ id: String) async throws(Problem) -> ExportModel
 
-    /// Reads the partition table that is on a device now.
-    func partitions(
-        of device: BlockDevice, policy: String?, sectorSize: Int?
-    ) async throws(Problem) -> PartitionTableModel
-
     /// Samples of the exports for the metrics page.
     func metrics(_ page: inout MetricsPage) async
 }

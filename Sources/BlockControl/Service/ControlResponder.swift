@@ -37,11 +37,8 @@ struct ControlResponder: Sendable {
             let detail = try await service.show(name)
             return try .document(detail, headers: [.eTag: detail.tag])
         case .diskPartitions:
-            let query = request.uri.queryParameters
-            return try .document(
-                await service.partitions(
-                    name, policy: query["as"].map(String.init),
-                    sectorSize: try ControlResponder.number(query["sector_size"], "sector_size")))
+            let policy = request.uri.queryParameters["as"].map(String.init)
+            return try .document(await service.partitions(name, policy: policy))
         case .removeDisk:
             let report = try await service.remove(name, try await body(request, context), ifMatch: ifMatch)
             return try .document(report, status: report.outcome == "pending" ? .accepted : .ok)
@@ -74,13 +71,13 @@ struct ControlResponder: Sendable {
     private func events(_ request: Request, _ context: ControlContext) throws -> Response {
         let last = try ControlResponder.number(request.headers[.lastEventID].map { $0[...] }, "Last-Event-ID")
         let first = try ControlResponder.number(request.uri.queryParameters["from"], "from")
-        let from = last.map { UInt64($0) + 1 } ?? first.map { UInt64($0) }
+        let after = (last ?? first.map { max($0, 1) - 1 }).map(UInt64.init)
         let feed = EventFeed()
         // A listener that hangs up is noticed at once, not at the next event.
         context.channel.closeFuture.whenComplete { _ in feed.finish() }
         let registry = service.registry
         let body = ResponseBody { writer in
-            feed.observe(registry, from: from)
+            feed.observe(registry, after: after)
             try await writer.write(ByteBuffer(string: ": events of \(registry.instance)\n\n"))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import BlockCore
+public import BlockPartitions
 internal import BlockSystem
 
 // The only place where values of the core become documents of the control interface.
@@ -17,7 +18,7 @@ extension ControlService {
         var model = DeviceModel(
             name: device.name, majMin: "\(device.number.major):\(device.number.minor)",
             size: device.size * UInt64(sectorSize), readOnly: device.isReadOnly,
-            type: device.partitionNumber == 0 ? "disk" : "part", diskseq: disk.sequence, state: disk.state.word,
+            type: device.partitionNumber == 0 ? "disk" : "part", diskseq: disk.sequence, state: disk.lifeState.word,
             driver: disk.driverName, openers: openers.count { $0.device == device.name })
         if device.partitionNumber > 0 {
             model.start = device.start
@@ -40,11 +41,11 @@ extension ControlService {
         for device in devices { exports += await backend.exports(of: device.name) }
         return DiskDetail(
             device: model, instance: registry.instance, generation: generation(of: disk),
-            removal: disk.state.removal?.rawValue, profile: ControlService.words(disk.profile), settings: settings,
+            removal: disk.lifeState.removal?.rawValue, profile: ControlService.words(disk.profile), settings: settings,
             holders: openers.filter { device.partitionNumber == 0 || $0.device == device.name }
                 .map(OpenerModel.init),
             statistics: devices.map { StatisticsModel(device: $0.name, $0.statistics()) },
-            ledger: LedgerModel(disk.ledger), exports: exports)
+            ledger: LedgerModel(disk.ledger()), exports: exports)
     }
 
     func tag(of disk: Disk) -> DiskTag {
@@ -54,7 +55,7 @@ extension ControlService {
     // A digest of what a caller may have based a decision on: it changes when one of these does.
     private func generation(of disk: Disk) -> String {
         var digest = FNV1a()
-        digest.add(disk.state.word)
+        digest.add(disk.lifeState.word)
         for device in disk.devices {
             digest.add(device.name)
             digest.add("\(device.start) \(device.size) \(device.isReadOnly)")
@@ -166,16 +167,32 @@ extension LedgerModel {
 extension EventModel {
     init(_ event: DiskEvent) {
         self.init(
-            seqnum: event.sequence, action: event.action, devpath: event.devpath, devname: event.name,
-            devtype: event.devtype, major: UInt32(clamping: event.major), minor: UInt32(clamping: event.minor),
-            diskseq: event.diskseq, partn: event.partn, partname: event.partname, partuuid: event.partuuid,
-            time: event.time, properties: event.properties)
+            seqnum: event.sequence, action: event.action.rawValue, devpath: event.path, devname: event.device,
+            devtype: event.deviceType, major: UInt32(clamping: event.number.major),
+            minor: UInt32(clamping: event.number.minor), diskseq: event.diskSequence, partn: event.partition,
+            partname: event.partitionName, partuuid: event.partitionUUID, time: event.time)
+        for text in event.extra {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            properties[String(parts[0])] = parts.count > 1 ? String(parts[1]) : ""
+        }
+    }
+}
+
+extension PartitionTableModel {
+    /// A scan as a document.
+    public init(_ scan: PartitionScan, sectorSize: Int) {
+        self.init(
+            table: scan.table?.rawValue, sectorSize: sectorSize,
+            partitions: scan.entries.map {
+                Entry(number: $0.number, start: $0.start, size: $0.size, type: $0.type, uuid: $0.uuid, name: $0.name)
+            }, warnings: scan.warnings)
     }
 }
 
 extension RescanModel {
     init(_ disk: Disk, _ report: RescanReport) {
         self.init(
-            disk: disk.name, diskseq: disk.sequence, table: nil, partitions: disk.partitions.map(\.name), notes: [])
+            disk: disk.name, diskseq: disk.sequence, table: report.table, partitions: disk.partitions.map(\.name),
+            added: report.added, removed: report.removed, warnings: report.warnings)
     }
 }

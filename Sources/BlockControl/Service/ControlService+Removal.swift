@@ -40,7 +40,7 @@ extension ControlService {
         case .cancelled:
             return RemovalModel(
                 outcome: "cancelled", disk: disk.name, diskseq: disk.sequence, mode: mode.rawValue,
-                requestedMode: mode.rawValue, state: disk.state.word)
+                requestedMode: mode.rawValue, state: disk.lifeState.word)
         case .neverPublished:
             return RemovalModel(
                 outcome: "removed", disk: disk.name, diskseq: disk.sequence, mode: mode.rawValue,
@@ -65,16 +65,14 @@ extension ControlService {
     private func preview(of disk: Disk, _ mode: RemovalMode) -> RemovalModel {
         let openers = disk.openers
         let outcome =
-            if openers.isEmpty || mode >= .hard {
-                "would-remove"
-            } else if mode == .safe {
-                "would-be-busy"
-            } else {
-                "would-wait"
+            switch disk.previewRemoval(mode) {
+            case .busy: "would-be-busy"
+            case .pending: "would-wait"
+            case .removed, .failed, .neverPublished, .cancelled, .noSuchDisk: "would-remove"
             }
         var model = RemovalModel(
             outcome: outcome, disk: disk.name, diskseq: disk.sequence, mode: mode.rawValue,
-            requestedMode: mode.rawValue, state: disk.state.word)
+            requestedMode: mode.rawValue, state: disk.lifeState.word)
         model.openers = openers.map(OpenerModel.init)
         model.inFlight = Int(clamping: disk.statistics().inFlight)
         model.flush = mode == .surprise ? "skipped" : disk.profile.hasWriteCache ? "would be done" : "not needed"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import BlockCore
+internal import BlockPartitions
 internal import BlockSystem
 public import Logging
 
@@ -40,11 +41,16 @@ public struct ControlService: Sendable {
     }
 
     /// `GET /v1/disks/NAME/partitions`
-    public func partitions(
-        _ name: String, policy: String?, sectorSize: Int?
-    ) async throws(Problem) -> PartitionTableModel {
-        let (_, device) = try find(name)
-        return try await backend.partitions(of: device, policy: policy, sectorSize: sectorSize)
+    public func partitions(_ name: String, policy: String?) async throws(Problem) -> PartitionTableModel {
+        let disk = try findDisk(name, ifMatch: nil)
+        guard let policy = PartitionPolicy(rawValue: policy ?? "platter") else {
+            throw Problem(.usage, "there is no policy '\(policy ?? "")'; there are platter and kernel", errno: "EINVAL")
+        }
+        do throws(DiskError) {
+            return PartitionTableModel(try await disk.scanTable(policy: policy), sectorSize: disk.profile.logicalBlockSize)
+        } catch {
+            throw Problem(error)
+        }
     }
 
     /// `POST /v1/disks`
@@ -135,7 +141,7 @@ public struct ControlService: Sendable {
             guard let sequence = UInt64(name.dropFirst(4)) else {
                 throw Problem(.usage, "'\(name)' is no sequence number; 'seq:7' would be one", errno: "EINVAL")
             }
-            if let disk = registry.disks.first(where: { $0.sequence == sequence }) ?? registry.owing(sequence: sequence) {
+            if let disk = registry.disks.first(where: { $0.sequence == sequence }) ?? registry.owingDisk(sequence: sequence) {
                 return (disk, disk.part0)
             }
             throw Problem.noSuchDisk(name)

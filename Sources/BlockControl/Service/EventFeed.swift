@@ -25,12 +25,12 @@ final class EventFeed: AsyncSequence, Sendable {
 
     init(limit: Int = 1024) { self.limit = limit }
 
-    /// Starts to listen; `sequence` is the first event that is wanted, nil: from now on.
-    func observe(_ registry: DiskRegistry, from sequence: UInt64?) {
-        let observer = registry.events.observe(from: sequence) { [weak self] delivery in
+    /// Starts to listen, to what comes after an event; nil: from now on.
+    func observe(_ registry: DiskRegistry, after sequence: UInt64?) {
+        let observer = registry.events.observe(after: sequence) { [weak self] delivery in
             switch delivery {
             case .event(let event): self?.push(.event(EventModel(event)))
-            case .lost(let count): self?.push(.lost(UInt64(count)))
+            case .lost(let count): self?.push(.lost(count))
             }
         }
         let isLate = state.withLock { state in

@@ -92,10 +92,10 @@ extension MetricsPage {
             ], 1)
         add(
             "platter_disk_state", .gauge, "1 for the state the disk is in.",
-            labels + [("state", disk.state.word)], 1)
+            labels + [("state", disk.lifeState.word)], 1)
         add("platter_disk_openers", .gauge, "Open handles on a disk and its partitions.", labels, Double(disk.openers.count))
         add("platter_disk_size_bytes", .gauge, "Size of a disk.", labels, Double(disk.part0.size) * Double(sectorSize))
-        let ledger = disk.ledger
+        let ledger = disk.ledger()
         let outcomes: [(String, UInt64)] = [
             ("ok", ledger.ok), ("failed", ledger.failed), ("expired", ledger.expired),
         ]

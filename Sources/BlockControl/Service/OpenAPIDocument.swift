@@ -89,8 +89,7 @@ public enum OpenAPIDocument {
                     "name": "as",
                     "in": "query",
                     "schema": {"type": "string", "enum": ["platter", "kernel"]}
-                  },
-                  {"name": "sector_size", "in": "query", "schema": {"type": "integer"}}
+                  }
                 ],
                 "responses": {
                   "200": {

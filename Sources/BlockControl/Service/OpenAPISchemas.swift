@@ -243,13 +243,15 @@ extension OpenAPIDocument {
               },
               "Rescan": {
                 "type": "object",
-                "required": ["disk", "diskseq", "table", "partitions", "notes"],
+                "required": ["disk", "diskseq", "table", "partitions", "added", "removed", "warnings"],
                 "properties": {
                   "disk": {"type": "string"},
                   "diskseq": {"type": "integer"},
                   "table": {"type": ["string", "null"]},
                   "partitions": {"type": "array", "items": {"type": "string"}},
-                  "notes": {"type": "array", "items": {"type": "string"}}
+                  "added": {"type": "array", "items": {"type": "string"}},
+                  "removed": {"type": "array", "items": {"type": "string"}},
+                  "warnings": {"type": "array", "items": {"type": "string"}}
                 }
               },
               "PartitionTable": {

@@ -61,22 +61,14 @@ struct PartitionsVerb: AsyncParsableCommand {
     }
 
     private func diskTable() async throws -> PartitionTableModel {
-        var query = [("as", policy.rawValue)]
-        if let sectorSize { query.append(("sector_size", "\(sectorSize)")) }
-        return try await daemon.client.send(.diskPartitions, target, query: query)
+        guard sectorSize == nil else {
+            throw ValidationError("--sector-size is for images; the disk '\(target)' knows its own.")
+        }
+        return try await daemon.client.send(.diskPartitions, target, query: [("as", policy.rawValue)])
     }
 }
 
 extension PartitionTableModel {
-    /// A scan as a document.
-    init(_ scan: PartitionScan, sectorSize: Int) {
-        self.init(
-            table: scan.table?.rawValue, sectorSize: sectorSize,
-            partitions: scan.entries.map {
-                Entry(number: $0.number, start: $0.start, size: $0.size, type: $0.type, uuid: $0.uuid, name: $0.name)
-            }, warnings: scan.warnings)
-    }
-
     /// As a table.
     var text: String {
         guard let table else { return "no partition table" }

@@ -19,7 +19,7 @@ struct RescanVerb: AsyncParsableCommand {
             try Output.json(answer)
             return
         }
-        for note in answer.notes { Output.error(note) }
+        for warning in answer.warnings { Output.error("\(answer.disk): \(warning)") }
         let partitions = answer.partitions.isEmpty ? "no partitions" : answer.partitions.joined(separator: " ")
         Output.line("\(answer.disk): \(answer.table.map { "\($0), " } ?? "")\(partitions)")
     }
