@@ -56,11 +56,11 @@ struct Platter: AsyncParsableCommand {
             }
             return ExitStatus.done.rawValue
         } catch {
-            return report(error)
+            return report(error, arguments)
         }
     }
 
-    private static func report(_ error: any Error) -> Int32 {
+    private static func report(_ error: any Error, _ arguments: [String]) -> Int32 {
         switch error {
         case let problem as Problem:
             Output.error(problem.detail)
@@ -70,12 +70,12 @@ struct Platter: AsyncParsableCommand {
             return unreachable.exitStatus.rawValue
         case let status as ExitStatus: return status.rawValue
         case let code as ExitCode: return code.rawValue
-        default: return reportUsage(error)
+        default: return reportUsage(error, arguments)
         }
     }
 
     // Help and version are asked for and go to standard output; a usage error is one line on standard error.
-    private static func reportUsage(_ error: any Error) -> Int32 {
+    private static func reportUsage(_ error: any Error, _ arguments: [String]) -> Int32 {
         let code = exitCode(for: error)
         if code.isSuccess {
             Output.line(fullMessage(for: error))
@@ -85,8 +85,15 @@ struct Platter: AsyncParsableCommand {
             Output.error(message(for: error))
             return ExitStatus.failed.rawValue
         }
-        let lines = message(for: error).split(separator: "\n").map { $0.drop { $0 == " " } }
-        Output.error(lines.joined(separator: " ") + " (see 'platter --help')")
+        let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
+        if let verb = arguments.first, !verb.hasPrefix("-"), !verbs.contains(verb) {
+            Output.error("there is no verb '\(verb)'; there are \(verbs.joined(separator: " "))")
+            return ExitStatus.usage.rawValue
+        }
+        var text = message(for: error).split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ")
+        if text.hasSuffix(".") { text.removeLast() }
+        let verb = arguments.first.map { $0.hasPrefix("-") ? "" : "\($0) " } ?? ""
+        Output.error("\(text); see 'platter \(verb)--help'")
         return ExitStatus.usage.rawValue
     }
 }

@@ -88,9 +88,7 @@ public struct ControlClient: Sendable {
                 case .end: return (status, bytes)
                 }
             }
-            throw Unreachable(
-                reason: "the daemon at \(paths.socket) hung up before it had answered; see its log",
-                exitStatus: .unreachable)
+            throw hungUp
         }
     }
 
@@ -132,12 +130,21 @@ public struct ControlClient: Sendable {
         } catch {
             throw unreachable(error)
         }
-        return try await channel.executeThenClose { inbound, outbound in
-            try await outbound.write(.head(head))
-            if let body, !body.isEmpty { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
-            try await outbound.write(.end(nil))
-            return try await read(inbound)
+        do {
+            return try await channel.executeThenClose { inbound, outbound in
+                try await outbound.write(.head(head))
+                if let body, !body.isEmpty { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
+                try await outbound.write(.end(nil))
+                return try await read(inbound)
+            }
+        } catch let error where error is HTTPParserError || error is ChannelError || error is IOError {
+            throw hungUp
         }
+    }
+
+    private var hungUp: Unreachable {
+        Unreachable(
+            reason: "the daemon at \(paths.socket) has hung up; see its log", exitStatus: .unreachable)
     }
 
     private func unreachable(_ error: any Error) -> Unreachable {

@@ -55,7 +55,8 @@ extension ControlService {
         do throws(DiskError) {
             try disk.cancelRemoval()
         } catch {
-            throw Problem(error)
+            // The request was fine; there is just nothing to take back.
+            throw Problem(.failed, error.reason, disk: disk.name, diskseq: disk.sequence)
         }
         logger.notice("disk removal cancelled", metadata: ["disk": "\(disk.name)", "diskseq": "\(disk.sequence)"])
         return await detail(of: disk, through: disk.part0)

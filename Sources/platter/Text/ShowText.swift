@@ -52,10 +52,10 @@ extension StatisticsModel {
         func kind(_ name: String, _ kind: Kind) -> String? {
             guard kind.completed > 0 else { return nil }
             let mean = kind.seconds / Double(kind.completed)
-            return "\(kind.completed) \(name) (\(Units.short(kind.bytes)), \(Units.seconds(mean)) each)"
+            return "\(Units.plural(kind.completed, name)) (\(Units.short(kind.bytes)), \(Units.seconds(mean)) each)"
         }
         let kinds = [
-            kind("reads", reads), kind("writes", writes), kind("discards", discards), kind("flushes", flushes),
+            kind("read", reads), kind("write", writes), kind("discard", discards), kind("flush", flushes),
         ].compactMap { $0 }
         let counters = kinds.isEmpty ? "none yet" : kinds.joined(separator: ", ")
         return "\(device): \(counters)" + (inFlight > 0 ? ", \(inFlight) in flight" : "")

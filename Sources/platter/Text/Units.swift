@@ -1,53 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BlockControl
+import BlockDrivers
 
 /// Sizes, durations and moments, as people write and read them.
 enum Units {
     private static let letters: [Character] = ["K", "M", "G", "T", "P", "E"]
 
-    /// A size in bytes: `512`, `4k`, `1M`, `1GiB`, `1T`; powers of 1024.
+    /// A size in bytes, as the drivers' keys take them.
     static func bytes(_ text: String) throws(Problem) -> UInt64 {
-        let digits = text.prefix { $0.isASCII && $0.isNumber }
-        var suffix = text.dropFirst(digits.count).uppercased()
-        if suffix.hasSuffix("IB") { suffix.removeLast(2) }
-        if suffix == "B" { suffix = "" }
-        let factor: UInt64? =
-            if suffix.isEmpty {
-                1
-            } else if suffix.count == 1, let letter = suffix.first, let power = letters.firstIndex(of: letter) {
-                UInt64(1) << (10 * UInt64(power + 1))
-            } else {
-                nil
-            }
-        guard let factor, let number = UInt64(digits) else {
-            throw Problem(
-                .usage, "'\(text)' is not a size; write bytes or powers of 1024, such as 512, 4k, 1M, 1G, 1T")
+        do throws(ConfigurationError) {
+            return try ByteSize.parse(text, key: "size")
+        } catch {
+            throw Problem(.usage, error.reason, errno: "EINVAL")
         }
-        let (product, overflow) = number.multipliedReportingOverflow(by: factor)
-        guard !overflow, product <= UInt64(Int64.max) else {
-            throw Problem(.usage, "the size '\(text)' is larger than a disk can be, 8 EiB")
-        }
-        return product
     }
 
-    /// A duration: `5ms`, `1s`, `2m`; a number alone could mean anything and is refused.
-    static func duration(_ text: String) throws(Problem) -> Duration {
-        let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-        let unit = text.dropFirst(digits.count)
-        let seconds: Double? =
-            switch unit {
-            case "us": 1e-6
-            case "ms": 1e-3
-            case "s": 1
-            case "m", "min": 60
-            case "h": 3600
-            default: nil
-            }
-        guard let seconds, let number = Double(digits), number * seconds < 1e9 else {
-            throw Problem(.usage, "'\(text)' is not a duration; write a number with a unit, such as 5ms, 1s, 2m")
+    /// A duration, as the drivers' keys take them.
+    static func duration(_ text: String, option: String) throws(Problem) -> Duration {
+        do throws(ConfigurationError) {
+            return try DurationText.parse(text, key: option)
+        } catch {
+            throw Problem(.usage, error.reason, errno: "EINVAL")
         }
-        return .nanoseconds(Int64(number * seconds * 1e9))
     }
 
     /// `1.5 MiB (1572864 bytes)`; no unit where the bytes alone say it.
@@ -77,7 +52,7 @@ enum Units {
 
     /// `1 byte`, `2 bytes`.
     static func plural(_ count: some BinaryInteger, _ word: String) -> String {
-        count == 1 ? "1 \(word)" : "\(count) \(word)s"
+        count == 1 ? "1 \(word)" : "\(count) \(word)" + (word.hasSuffix("sh") ? "es" : "s")
     }
 
     /// `850 µs`, `3.2 ms`, `1.00 s`.
@@ -88,6 +63,13 @@ enum Units {
         let whole = Int(value.rounded())
         if whole < 7200 { return "\(whole / 60) min \(whole % 60) s" }
         return "\(whole / 3600) h \(whole % 3600 / 60) min"
+    }
+
+    /// `1795232466.868431`, as monitors print moments.
+    static func microseconds(_ seconds: Double) -> String {
+        let whole = UInt64(max(seconds, 0) * 1e6)
+        let rest = String(whole % 1_000_000)
+        return "\(whole / 1_000_000)." + String(repeating: "0", count: 6 - rest.count) + rest
     }
 
     private static func decimal(_ value: Double, _ digits: Int) -> String {

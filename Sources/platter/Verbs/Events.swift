@@ -15,13 +15,14 @@ struct EventsVerb: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        try await daemon.client.events(from: from) { message in
+        let client = daemon.client
+        try await client.events(from: from) { message in
             switch message {
             case .event(let event):
                 if json {
                     try Output.json(event, pretty: false)
                 } else {
-                    Output.line("PLATTER[\(event.time)] \(event.action.padded(to: 8))\(event.devpath) (block)")
+                    Output.line("PLATTER[\(Units.microseconds(event.time))] \(event.action.padded(to: 8))\(event.devpath) (block)")
                     Output.line(event.propertyLines.joined(separator: "\n") + "\n\n")
                 }
             case .lost(let count):
@@ -33,6 +34,6 @@ struct EventsVerb: AsyncParsableCommand {
             }
             return true
         }
-        throw Unreachable(reason: "the daemon has ended", exitStatus: .unreachable)
+        throw Unreachable(reason: "the daemon at \(client.paths.socket) has ended", exitStatus: .unreachable)
     }
 }

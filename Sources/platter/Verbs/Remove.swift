@@ -42,7 +42,7 @@ struct RemoveVerb: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let seconds = try timeout.map { try Units.duration($0).asSeconds }
+        let seconds = try timeout.map { try Units.duration($0, option: "--timeout").asSeconds }
         let request = RemovalRequest(
             mode: mode, timeoutSeconds: seconds, wait: wait ? true : nil, dryRun: dryRun ? true : nil)
         let removal = Removal(client: daemon.client, request: request, isCancel: cancel, isJSON: output.json)
