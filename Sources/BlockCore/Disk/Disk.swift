@@ -88,7 +88,10 @@ public final class Disk: Sendable {
         baseline = DiskStatistics.baseline(of: gate.cells)
         queue = RequestQueue(gate: gate, driver: driver, profile: profile, name: name)
         state.withLock { $0.scansPartitions = options.scansPartitions }
+        registry.disksAlive.add()
     }
+
+    deinit { registry.disksAlive.add(-1) }
 
     // MARK: What it is
 

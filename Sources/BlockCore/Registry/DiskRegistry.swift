@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import BlockPartitions
-internal import BlockSystem
+package import BlockSystem
 internal import Synchronization
 
 /// What the driver may still touch of a disk that was removed (R4).
@@ -35,6 +35,9 @@ public final class DiskRegistry: Sendable {
     public let instance: String
     /// What happens.
     public let events: DiskEvents
+
+    /// Disk objects in memory, removed ones that somebody still holds included: what the tests hold against a baseline.
+    package let disksAlive = Counter()
 
     private let diskSequence = Atomic<UInt64>(0)
     private let removalCount = Atomic<UInt64>(0)

@@ -77,3 +77,5 @@ static inline void *platter_reserve(size_t bytes) {
 
 int platter_set_thread_name(const char *name);
 const char *platter_errno_name(int number);
+
+#include "cp_net.h"

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockCore
+internal import BlockSystem
+internal import Synchronization
+
+/// One connection, from the greeting to its end.
+///
+/// It lives on one reactor. Answers and news of the disk come from other threads: answers through `inbox`, news as bits
+/// in `news`. The reactor's list keeps it alive while it is connected; the core keeps it, as the sink, until the last
+/// answer is back.
+final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @unchecked Sendable {
+    // SAFETY: `flow`, `greeting`, `answer` are confined to the thread of `workspace.reactor`; the rest is constant,
+    // atomic or behind a lock.
+
+    /// What other threads have to tell.
+    struct News: OptionSet {
+        let rawValue: UInt32
+        /// Soft removal: new requests are answered "shutdown".
+        static let leave = News(rawValue: 1)
+        /// The disk is dead.
+        static let died = News(rawValue: 2)
+    }
+
+    enum Phase { case handshake, transmission, closed }
+
+    /// The part before the transmission.
+    struct Greeting {
+        var phase = Phase.handshake
+        var machine = NBDHandshake()
+        /// Bytes behind the last option that was taken in.
+        var input: ArraySlice<UInt8> = []
+        var deadline: ReactorTimer?
+        var isWaiting = false
+        var closing: String?
+        var device = ""
+        /// What the client's process runs.
+        var program: String?
+        var since = Instant.now
+    }
+
+    /// The answer to what is being submitted, if it comes before `submit` returns.
+    struct Inline {
+        var expected = UInt64.max
+        var status = BlockStatus.ok
+    }
+
+    struct Inbox {
+        var answers: [NBDAnswer] = []
+        var isPosted = false
+    }
+
+    let workspace: NBDWorkspace
+    let listener: NBDListener
+    let server: NBDServer
+    let peer: SocketPeer
+    private let home: UInt
+    let news = Atomic<UInt32>(0)
+    let inbox = Lock(Inbox())
+    /// An opener on its way from the helper that opened it.
+    let opened = Mutex<Opener?>(nil)
+
+    let flow = Confined(NBDFlow())
+    let greeting = Confined(Greeting())
+    let answer = Confined(Inline())
+    /// Made before the first request that needs one; constant from then on.
+    let slots = Confined<[NBDSlot]>([])
+
+    init(_ socket: consuming Descriptor, _ workspace: NBDWorkspace, _ listener: NBDListener, _ server: NBDServer) {
+        self.workspace = workspace
+        self.listener = listener
+        self.server = server
+        home = workspace.reactor.identity
+        peer = socket.peer
+        flow.value.socket = consume socket
+    }
+
+    /// The client, for the log.
+    var who: String {
+        if let address = peer.address { return address }
+        guard let process = peer.process else { return listener.address.description }
+        return "process \(process) (\(greeting.value.program ?? "unknown"))"
+    }
+
+    var hasNews: News { News(rawValue: news.load(ordering: .relaxed)) }
+
+    // MARK: On the reactor
+
+    /// Takes up the connection: greets, and begins to listen.
+    func begin() {
+        let reactor = workspace.reactor
+        workspace.sessions.value[ObjectIdentifier(self)] = self
+        do throws(SystemError) {
+            guard let registration = try flow.value.socket?.begin(on: reactor, self) else { return }
+            flow.value.registration = registration
+        } catch {
+            return finish("cannot be watched: \(error)")
+        }
+        // Unowned would do: the timer is cancelled when the session ends. Strong, so that nothing has to be argued.
+        greeting.value.deadline = reactor.after(server.options.handshakeDeadline) { [self] in
+            server.count { $0.handshakeTimeouts += 1 }
+            finish("did not finish its handshake in time")
+        }
+        greet()
+    }
+
+    func ready(_ readiness: Readiness, on reactor: Reactor) {
+        switch greeting.value.phase {
+        case .handshake: handshakeIsReady(readiness)
+        case .transmission: transmissionIsReady(readiness)
+        case .closed: break
+        }
+    }
+
+    /// Answers have come, or this connection had more to do than its share of the last turn.
+    func run(on reactor: Reactor) {
+        let answers = inbox.withLock { inbox -> [NBDAnswer] in
+            inbox.isPosted = false
+            guard !inbox.answers.isEmpty else { return [] }
+            let answers = inbox.answers
+            inbox.answers.removeAll(keepingCapacity: true)
+            return answers
+        }
+        guard greeting.value.phase == .transmission else { return lateAnswers(answers) }
+        take(answers)
+    }
+
+    // MARK: From any thread
+
+    func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
+        if Reactor.currentIdentity == home, answer.value.expected == token {
+            answer.value.expected = .max
+            answer.value.status = status
+            return
+        }
+        let slot = Int(truncatingIfNeeded: token)
+        if buffer != nil { slots.value[slot].buffer = consume buffer }
+        tell(NBDAnswer(slot: slot, status: status))
+    }
+
+    /// Puts an answer into the inbox, and sends for the reactor if it is the first of a burst.
+    func tell(_ answer: NBDAnswer) {
+        let isFirst = inbox.withLock { inbox in
+            inbox.answers.append(answer)
+            defer { inbox.isPosted = true }
+            return !inbox.isPosted
+        }
+        if isFirst { workspace.reactor.post(self) }
+    }
+
+    func askedToLeave() { news.bitwiseOr(News.leave.rawValue, ordering: .relaxed) }
+
+    func died(_ mode: RemovalMode) { news.bitwiseOr(News.died.rawValue, ordering: .relaxed) }
+
+    // MARK: The end
+
+    /// The server goes down: what is under way is answered, then the connection is closed.
+    func shutDown() {
+        switch greeting.value.phase {
+        case .handshake: finish("the server shuts down")
+        case .transmission:
+            if flow.value.farewell == nil { flow.value.farewell = "the server shut down" }
+            settle()
+        case .closed: break
+        }
+    }
+
+    /// Closes the connection, whatever state it is in. Answers that are still to come are swallowed by the core.
+    func finish(_ reason: String) {
+        guard greeting.value.phase != .closed else { return }
+        let wasServing = greeting.value.phase == .transmission
+        greeting.value.phase = .closed
+        if let deadline = greeting.value.deadline.take() { workspace.reactor.cancel(deadline) }
+        // Before the close: the number may belong to another connection a moment later.
+        if let registration = flow.value.registration.take() { workspace.reactor.forget(registration) }
+        flow.value.socket = nil
+        freeMemory()
+        if flow.value.questions == 0 { closeOpener() }
+        workspace.sessions.value[ObjectIdentifier(self)] = nil
+        server.ended(self, reason: reason, wasServing: wasServing)
+    }
+
+    /// What comes after the end: nothing is answered any more.
+    private func lateAnswers(_ answers: [NBDAnswer]) {
+        for answer in answers where slots.value.indices.contains(answer.slot) {
+            let slot = slots.value[answer.slot]
+            slot.buffer = nil
+            if slot.kind == .blockStatus { flow.value.questions -= 1 }
+        }
+        if flow.value.questions == 0 { closeOpener() }
+    }
+
+    /// Frees what the connection holds by itself. What is under way is not ours to free: it comes back with its answer,
+    /// or stays with the core.
+    private func freeMemory() {
+        let parts = flow.value.parts + flow.value.backlogParts
+        for slot in parts.map(\.slot) + flow.value.answers.map(\.slot) + [flow.value.incomingSlot] where slot >= 0 {
+            slots.value[slot].buffer = nil
+        }
+        flow.value.carry = nil
+        flow.value.backlog = nil
+        flow.value.backlogParts = []
+        flow.value.parts = []
+        flow.value.answers = []
+    }
+
+    /// Dropping it closes it.
+    private func closeOpener() { _ = flow.value.opener.take() }
+}
+
+extension Descriptor {
+    /// Prepares an accepted socket and has it watched.
+    fileprivate func begin(on reactor: Reactor, _ session: NBDSession) throws(SystemError) -> Registration {
+        tune()
+        return try reactor.watch(self, for: .read, session)
+    }
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import CPlatter
+internal import Glibc
+
+/// What a descriptor is ready for, or is to be watched for.
+@frozen public struct Readiness: OptionSet, Sendable {
+    /// The bits.
+    public let rawValue: UInt32
+    /// Readiness from its bits.
+    @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
+    /// Reading does not wait; the end counts as readable.
+    @inlinable public static var read: Readiness { Readiness(rawValue: 1) }
+    /// Writing does not wait.
+    @inlinable public static var write: Readiness { Readiness(rawValue: 2) }
+    /// An error or a hang-up; reported even when nothing is watched for.
+    @inlinable public static var broken: Readiness { Readiness(rawValue: 4) }
+}
+
+/// Whoever owns a descriptor that a reactor watches.
+public protocol ReactorHandler: AnyObject {
+    /// The descriptor is ready. Level-triggered: what is not taken now is told again.
+    /// - Context: the reactor's thread; must not block.
+    func ready(_ readiness: Readiness, on reactor: Reactor)
+}
+
+/// Something to do on a reactor's thread, without a closure.
+public protocol ReactorTask: AnyObject, Sendable {
+    /// Does it.
+    /// - Context: the reactor's thread; must not block.
+    func run(on reactor: Reactor)
+}
+
+/// A descriptor's place in a reactor. It outlives neither the reactor nor ``Reactor/forget(_:)``.
+public struct Registration: Sendable {
+    let slot: Int
+    let generation: UInt32
+    let descriptor: Int32
+    /// What it is watched for.
+    public internal(set) var interest: Readiness
+}
+
+/// An event loop on a thread of its own: descriptors, timers, and jobs from other threads.
+///
+/// It sleeps in the kernel while there is nothing to do: no timer, no wake-up. It holds no state of a connection beyond
+/// the registration, so a connection can move to another reactor by forgetting it here and watching it there.
+///
+/// A turn: descriptors that are ready, posted jobs, timers that are due, tasks put off by ``again(_:)``, and then the
+/// tasks of ``atEndOfTurn(_:)``.
+///
+/// - Context: ``post(_:)-(()->Void)``, ``isCurrent`` and ``stop()`` on any thread, everything else on the reactor's own.
+public final class Reactor: @unchecked Sendable {
+    // SAFETY: the properties marked "own thread" are touched by the reactor's thread only, and by `stop()` after it
+    // has been joined; the rest is constant or behind `inbox`.
+
+    /// The thread's name.
+    public let name: String
+    /// Memory for input, shared by everything on this reactor: valid until the handler returns. 512 KiB.
+    public let scratch: IOMemory
+
+    private let scratchBuffer: IOBuffer
+    private let epoll: Descriptor
+    private let wakeUp: Descriptor
+    private let events: UnsafeMutablePointer<epoll_event>
+    private let inbox = Lock(Inbox())
+    private let thread = Lock<WorkerThread?>(nil)
+
+    // Own thread. The dynamic check for overlapping access is off: one thread, and no use spans a call that leads back.
+    @exclusivity(unchecked) private var slots: [Slot] = []
+    @exclusivity(unchecked) private var freeSlots: [Int] = []
+    @exclusivity(unchecked) private var timers = TimerHeap()
+    @exclusivity(unchecked) private var putOff: [any ReactorTask] = []
+    @exclusivity(unchecked) private var endOfTurn: [any ReactorTask] = []
+    @exclusivity(unchecked) private var turnCount = 0
+
+    private static let eventsPerTurn = 64
+    private static let wakeUpData = UInt64.max
+
+    private struct Slot {
+        var handler: (any ReactorHandler)?
+        var generation: UInt32 = 0
+    }
+
+    private enum Job {
+        case closure(@Sendable () -> Void)
+        case task(any ReactorTask)
+    }
+
+    private struct Inbox {
+        var jobs: [Job] = []
+        /// The thread is, or is about to be, asleep: the first job must wake it.
+        var isSleeping = false
+        var isStopping = false
+        var hasEnded = false
+    }
+
+    private init(name: String) throws(SystemError) {
+        self.name = name
+        epoll = try Descriptor(result: platter_epoll_create())
+        wakeUp = try Descriptor(result: platter_eventfd())
+        scratchBuffer = try IOBuffer(count: 512 << 10)
+        scratch = scratchBuffer.memory
+        let added = platter_epoll_add(epoll.number, wakeUp.number, 1, Self.wakeUpData)
+        guard added == 0 else { throw SystemError(errno: -added) }
+        events = .allocate(capacity: Self.eventsPerTurn)
+    }
+
+    deinit { events.deallocate() }
+
+    /// Makes a reactor and starts its thread, which lives until ``stop()``.
+    public static func start(name: String) throws(SystemError) -> Reactor {
+        let reactor = try Reactor(name: name)
+        let thread = try WorkerThread.start(name: name) { reactor.loop() }
+        reactor.thread.withLock { $0 = thread }
+        return reactor
+    }
+
+    /// Ends the thread after the jobs that are posted by now, and waits for that. Whoever still watches is forgotten.
+    public func stop() {
+        let wake = inbox.withLock { inbox -> Bool in
+            inbox.isStopping = true
+            defer { inbox.isSleeping = false }
+            return inbox.isSleeping
+        }
+        if wake { _ = platter_eventfd_raise(wakeUp.number) }
+        let thread = thread.withLock { $0.take() }
+        thread?.join()
+    }
+
+    /// Whether the caller runs on this reactor's thread.
+    public var isCurrent: Bool { Self.currentIdentity == identity }
+
+    /// The ``identity`` of the reactor that this thread runs; 0: none. For who asks once per I/O.
+    @inlinable public static var currentIdentity: UInt { platter_get_reactor() }
+
+    /// A number that no other living reactor has; never 0.
+    public var identity: UInt { UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()) }
+
+    /// Turns since the start: what the tests count idle wake-ups by. Only a hint on other threads.
+    public var turns: Int { turnCount }
+
+    // MARK: Jobs from any thread
+
+    /// Runs `job` on the reactor's thread, soon. False when the reactor has ended: then it will not run.
+    @discardableResult
+    public func post(_ job: @escaping @Sendable () -> Void) -> Bool { post(.closure(job)) }
+
+    /// Runs `task` on the reactor's thread, soon. False when the reactor has ended: then it will not run.
+    @discardableResult
+    public func post(_ task: any ReactorTask) -> Bool { post(.task(task)) }
+
+    private func post(_ job: Job) -> Bool {
+        let (taken, wake) = inbox.withLock { inbox -> (Bool, Bool) in
+            if inbox.hasEnded { return (false, false) }
+            inbox.jobs.append(job)
+            // One write for a burst: the thread looks into the inbox before it sleeps again.
+            defer { inbox.isSleeping = false }
+            return (true, inbox.isSleeping)
+        }
+        if wake { _ = platter_eventfd_raise(wakeUp.number) }
+        return taken
+    }
+
+    // MARK: On the reactor's thread
+
+    /// Watches a descriptor, which the handler keeps open until it is forgotten.
+    public func watch(
+        _ descriptor: borrowing Descriptor, for interest: Readiness, _ handler: any ReactorHandler
+    ) throws(SystemError) -> Registration {
+        let slot = freeSlots.popLast() ?? slots.count
+        if slot == slots.count { slots.append(Slot()) }
+        let generation = slots[slot].generation
+        let result = platter_epoll_add(
+            epoll.number, descriptor.number, interest.rawValue, UInt64(generation) << 32 | UInt64(slot))
+        guard result == 0 else {
+            freeSlots.append(slot)
+            throw SystemError(errno: -result)
+        }
+        slots[slot].handler = handler
+        return Registration(slot: slot, generation: generation, descriptor: descriptor.number, interest: interest)
+    }
+
+    /// Changes what a descriptor is watched for.
+    public func watch(_ registration: inout Registration, for interest: Readiness) {
+        guard interest != registration.interest else { return }
+        registration.interest = interest
+        let data = UInt64(registration.generation) << 32 | UInt64(registration.slot)
+        _ = platter_epoll_change(epoll.number, registration.descriptor, interest.rawValue, data)
+    }
+
+    /// Stops watching; before the descriptor is closed. No event that is on its way reaches the handler any more.
+    public func forget(_ registration: Registration) {
+        guard slots[registration.slot].generation == registration.generation else { return }
+        _ = platter_epoll_remove(epoll.number, registration.descriptor)
+        slots[registration.slot].handler = nil
+        slots[registration.slot].generation &+= 1
+        freeSlots.append(registration.slot)
+    }
+
+    /// Descriptors that are watched.
+    public var watched: Int { slots.count - freeSlots.count }
+
+    /// Runs `body` once, after `delay`.
+    public func after(_ delay: Duration, _ body: @escaping () -> Void) -> ReactorTimer {
+        timers.add(at: Instant.now + delay, body)
+    }
+
+    /// Forgets a timer.
+    public func cancel(_ timer: ReactorTimer) { timers.cancel(timer) }
+
+    /// Runs `task` in the next turn, after everybody else has had theirs.
+    public func again(_ task: any ReactorTask) { putOff.append(task) }
+
+    /// Runs `task` when this turn is over, once: what was collected in it goes out together.
+    public func atEndOfTurn(_ task: any ReactorTask) { endOfTurn.append(task) }
+
+    // MARK: The loop
+
+    private func loop() {
+        platter_set_reactor(identity)
+        var isStopping = false
+        while !isStopping {
+            // Those put off in this turn belong to the next one, which then does not wait for descriptors.
+            let putOffBefore = putOff
+            putOff.removeAll(keepingCapacity: true)
+            takeEvents(waiting: putOffBefore.isEmpty)
+            turnCount += 1
+            isStopping = runJobs()
+            runTimers()
+            for task in putOffBefore { task.run(on: self) }
+            runEndOfTurn()
+        }
+        end()
+        platter_set_reactor(0)
+    }
+
+    private func takeEvents(waiting: Bool) {
+        var timeout: Int64 = 0
+        if waiting {
+            timeout = inbox.withLock { inbox in
+                guard inbox.jobs.isEmpty, !inbox.isStopping else { return 0 }
+                inbox.isSleeping = true
+                return -1
+            }
+            if timeout != 0, let soonest = timers.soonest {
+                timeout = Int64(clamping: (soonest - Instant.now).nanoseconds)
+            }
+        }
+        let count = platter_epoll_wait(epoll.number, events, Int32(Self.eventsPerTurn), timeout)
+        guard count > 0 else { return }
+        for index in 0..<count { deliver(index) }
+    }
+
+    private func deliver(_ index: Int32) {
+        let data = platter_event_data(events, index)
+        if data == Self.wakeUpData { return platter_eventfd_lower(wakeUp.number) }
+        let slot = Int(truncatingIfNeeded: data & 0xffff_ffff)
+        // A handler that was forgotten earlier in this turn, and perhaps replaced, has another generation.
+        guard slots[slot].generation == UInt32(data >> 32), let handler = slots[slot].handler else { return }
+        let kinds = platter_event_kinds(events, index)
+        var readiness: Readiness = []
+        if kinds & EPOLLIN.rawValue != 0 { readiness.insert(.read) }
+        if kinds & EPOLLOUT.rawValue != 0 { readiness.insert(.write) }
+        if kinds & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 { readiness.insert(.broken) }
+        handler.ready(readiness, on: self)
+    }
+
+    private func runJobs() -> Bool {
+        let (jobs, isStopping) = inbox.withLock { inbox -> ([Job], Bool) in
+            inbox.isSleeping = false
+            guard !inbox.jobs.isEmpty else { return ([], inbox.isStopping) }
+            var jobs: [Job] = []
+            swap(&jobs, &inbox.jobs)
+            return (jobs, inbox.isStopping)
+        }
+        for job in jobs {
+            switch job {
+            case .closure(let body): body()
+            case .task(let task): task.run(on: self)
+            }
+        }
+        return isStopping
+    }
+
+    private func runTimers() {
+        guard let soonest = timers.soonest else { return }
+        let now = Instant.now
+        guard soonest <= now else { return }
+        while let body = timers.popDue(at: now) { body() }
+    }
+
+    private func runEndOfTurn() {
+        while !endOfTurn.isEmpty {
+            let tasks = endOfTurn
+            endOfTurn.removeAll(keepingCapacity: true)
+            for task in tasks { task.run(on: self) }
+        }
+    }
+
+    private func end() {
+        // Jobs that came while the last turn ran still run; after that nobody is let in.
+        while true {
+            _ = runJobs()
+            for task in putOff { task.run(on: self) }
+            putOff.removeAll()
+            runEndOfTurn()
+            let isEmpty = inbox.withLock { inbox in
+                if inbox.jobs.isEmpty && putOff.isEmpty { inbox.hasEnded = true }
+                return inbox.hasEnded
+            }
+            if isEmpty { break }
+        }
+        timers.removeAll()
+        slots.removeAll()
+        freeSlots.removeAll()
+    }
+}
