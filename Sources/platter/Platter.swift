@@ -10,9 +10,12 @@ struct Platter: AsyncParsableCommand {
         commandName: "platter",
         abstract: "Disks in user space: serve them, use them, pull them at any moment.",
         discussion: """
-            'platter serve ram size=1G' starts a daemon with one disk; every other verb talks to it.
-            Exit status: 0 done, 1 failed, 4 done but the deadline passed, 32 no such disk, 64 usage,
-            69 no daemon, 75 busy, 77 not permitted.
+            'platter serve ram size=1G' starts a daemon with one disk.
+            Every other verb talks to it.
+
+            Exit status: 0 done, 1 failed, 4 done but the deadline passed,
+            32 no such disk, 64 usage, 69 no daemon, 75 busy,
+            77 not permitted.
             """,
         version: "platter \(version)",
         subcommands: [
@@ -64,7 +67,7 @@ struct Platter: AsyncParsableCommand {
         switch error {
         case let problem as Problem:
             Output.error(problem.detail)
-            return problem.kind.exitStatus.rawValue
+            return problem.exitStatus.rawValue
         case let unreachable as Unreachable:
             Output.error(unreachable.reason)
             return unreachable.exitStatus.rawValue

@@ -97,6 +97,9 @@ public struct Problem: Error, Codable, Sendable, Equatable {
     /// The kind; ``Kind/failed`` for one that is not known here.
     public var kind: Kind { Kind(rawValue: String(type.split(separator: ":").last ?? "")) ?? .failed }
 
+    /// How a verb of the command line ends with it: of all that can be missing, disks have a status of their own.
+    public var exitStatus: ExitStatus { kind == .notFound && errno == "ENOENT" ? .failed : kind.exitStatus }
+
     /// The problem that an error of the core is.
     public init(_ error: DiskError) {
         let kind: Kind =

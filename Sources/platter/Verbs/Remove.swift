@@ -107,7 +107,7 @@ struct Removal: Sendable {
                 if !isJSON { Output.line("\(name): the removal was taken back") }
             case .problem(let problem):
                 if let report = problem.report { reports.append(report) }
-                status = status.and(problem.kind.exitStatus)
+                status = status.and(problem.exitStatus)
             }
         }
         if isJSON {
