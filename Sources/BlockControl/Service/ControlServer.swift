@@ -5,7 +5,6 @@ internal import Hummingbird
 internal import HummingbirdCore
 public import Logging
 internal import NIOCore
-internal import NIOHTTPTypes
 internal import NIOPosix
 
 /// Listens for requests: on a unix socket, and on TCP where that was asked for.
