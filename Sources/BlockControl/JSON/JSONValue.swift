@@ -120,6 +120,7 @@ public enum JSONValue: Sendable, Equatable {
 }
 
 extension JSONValue: Codable {
+    /// Reads any document.
     public init(from decoder: any Decoder) throws {
         if let container = try? decoder.container(keyedBy: AnyKey.self) {
             self = .object(
@@ -148,6 +149,7 @@ extension JSONValue: Codable {
         }
     }
 
+    /// Writes the document.
     public func encode(to encoder: any Encoder) throws {
         switch self {
         case .object(let members):

@@ -72,6 +72,7 @@ public struct DeviceModel: Codable, Sendable, Equatable {
         self.openers = openers
     }
 
+    /// Writes what a disk has, and what a partition has besides.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(name, forKey: .name)
@@ -141,6 +142,7 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         self.exports = exports
     }
 
+    /// Reads the device's own keys and the others from one object.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         device = try DeviceModel(from: decoder)
@@ -155,6 +157,7 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         exports = try container.decode([ExportModel].self, forKey: .exports)
     }
 
+    /// Writes the device's own keys and the others into one object.
     public func encode(to encoder: any Encoder) throws {
         try device.encode(to: encoder)
         var container = encoder.container(keyedBy: CodingKeys.self)

@@ -15,6 +15,7 @@ public enum ParameterValue: Codable, Sendable, Equatable {
         }
     }
 
+    /// Reads a text or a list of texts.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let text = try? container.decode(String.self) {
@@ -24,6 +25,7 @@ public enum ParameterValue: Codable, Sendable, Equatable {
         }
     }
 
+    /// Writes a text or a list of texts.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
@@ -55,7 +57,8 @@ public struct Parameter: Sendable, Equatable {
             return
         }
         let key = word[..<equals]
-        let isKey = !key.isEmpty && key.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
+        let isKey =
+            !key.isEmpty && key.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
         if isKey {
             self.init(key: String(key), value: String(word[word.index(after: equals)...]))
         } else {

@@ -47,7 +47,8 @@ public struct ControlService: Sendable {
             throw Problem(.usage, "there is no policy '\(policy ?? "")'; there are platter and kernel", errno: "EINVAL")
         }
         do throws(DiskError) {
-            return PartitionTableModel(try await disk.scanTable(policy: policy), sectorSize: disk.profile.logicalBlockSize)
+            return PartitionTableModel(
+                try await disk.scanTable(policy: policy), sectorSize: disk.profile.logicalBlockSize)
         } catch {
             throw Problem(error)
         }
@@ -61,7 +62,8 @@ public struct ControlService: Sendable {
     }
 
     /// `POST /v1/disks/NAME/resize`
-    public func resize(_ name: String, _ request: ResizeRequest, ifMatch: DiskTag?) async throws(Problem) -> DiskDetail {
+    public func resize(_ name: String, _ request: ResizeRequest, ifMatch: DiskTag?) async throws(Problem) -> DiskDetail
+    {
         let disk = try findDisk(name, ifMatch: ifMatch)
         guard request.size % UInt64(sectorSize) == 0 else {
             throw Problem(
@@ -141,7 +143,9 @@ public struct ControlService: Sendable {
             guard let sequence = UInt64(name.dropFirst(4)) else {
                 throw Problem(.usage, "'\(name)' is no sequence number; 'seq:7' would be one", errno: "EINVAL")
             }
-            if let disk = registry.disks.first(where: { $0.sequence == sequence }) ?? registry.owingDisk(sequence: sequence) {
+            if let disk = registry.disks.first(where: { $0.sequence == sequence })
+                ?? registry.owingDisk(sequence: sequence)
+            {
                 return (disk, disk.part0)
             }
             throw Problem.noSuchDisk(name)

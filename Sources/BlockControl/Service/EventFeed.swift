@@ -4,8 +4,8 @@ internal import BlockCore
 internal import BlockSystem
 
 /// Carries the events of the registry to one listener, who may be slow: bounded, and what does not fit is counted.
-final class EventFeed: AsyncSequence, Sendable {
-    enum Element: Sendable, Equatable {
+package final class EventFeed: AsyncSequence, Sendable {
+    package enum Element: Sendable, Equatable {
         case event(EventModel)
         case lost(UInt64)
         /// Nothing happened for a while; the connection is alive.
@@ -23,7 +23,7 @@ final class EventFeed: AsyncSequence, Sendable {
     private let state = Lock(State())
     private let limit: Int
 
-    init(limit: Int = 1024) { self.limit = limit }
+    package init(limit: Int = 1024) { self.limit = limit }
 
     /// Starts to listen, to what comes after an event; nil: from now on.
     func observe(_ registry: DiskRegistry, after sequence: UInt64?) {
@@ -40,7 +40,7 @@ final class EventFeed: AsyncSequence, Sendable {
         if isLate { observer.cancel() }
     }
 
-    func push(_ element: Element) {
+    package func push(_ element: Element) {
         let reader: (CheckedContinuation<Element?, Never>, Element)? = state.withLock { state in
             if state.isFinished { return nil }
             if let reader = state.reader {
@@ -62,7 +62,7 @@ final class EventFeed: AsyncSequence, Sendable {
         if let (reader, element) = reader { reader.resume(returning: element) }
     }
 
-    func finish() {
+    package func finish() {
         let (reader, observer) = state.withLock { state in
             state.isFinished = true
             defer {
@@ -75,7 +75,7 @@ final class EventFeed: AsyncSequence, Sendable {
         reader?.resume(returning: nil)
     }
 
-    func next() async -> Element? {
+    package func next() async -> Element? {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let answer: Element?? = state.withLock { state in
@@ -95,17 +95,17 @@ final class EventFeed: AsyncSequence, Sendable {
         }
     }
 
-    struct AsyncIterator: AsyncIteratorProtocol {
+    package struct AsyncIterator: AsyncIteratorProtocol {
         let feed: EventFeed
-        mutating func next() async -> Element? { await feed.next() }
+        package mutating func next() async -> Element? { await feed.next() }
     }
 
-    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(feed: self) }
+    package func makeAsyncIterator() -> AsyncIterator { AsyncIterator(feed: self) }
 }
 
 extension EventFeed.Element {
     /// As a server-sent event.
-    var serverSentEvent: String {
+    package var serverSentEvent: String {
         switch self {
         case .heartbeat: ": alive\n\n"
         case .lost(let count):

@@ -74,7 +74,9 @@ extension MetricsPage {
         add("platter_quarantined_disks", .gauge, "Removed disks that still owe answers.", [], Double(owing.count))
         for record in owing {
             let labels = [("device", record.disk), ("diskseq", "\(record.sequence)")]
-            add("platter_quarantined_ios", .gauge, "Answers that a removed disk still owes.", labels, Double(record.count))
+            add(
+                "platter_quarantined_ios", .gauge, "Answers that a removed disk still owes.", labels,
+                Double(record.count))
             add(
                 "platter_quarantined_bytes", .gauge, "Memory that a removed disk may still touch.", labels,
                 Double(record.bytes))
@@ -93,7 +95,9 @@ extension MetricsPage {
         add(
             "platter_disk_state", .gauge, "1 for the state the disk is in.",
             labels + [("state", disk.lifeState.word)], 1)
-        add("platter_disk_openers", .gauge, "Open handles on a disk and its partitions.", labels, Double(disk.openers.count))
+        add(
+            "platter_disk_openers", .gauge, "Open handles on a disk and its partitions.", labels,
+            Double(disk.openers.count))
         add("platter_disk_size_bytes", .gauge, "Size of a disk.", labels, Double(disk.part0.size) * Double(sectorSize))
         let ledger = disk.ledger()
         let outcomes: [(String, UInt64)] = [
@@ -106,8 +110,12 @@ extension MetricsPage {
                 labels + [("outcome", outcome)], Double(count))
         }
         add("platter_ios_refused_total", .counter, "I/O that was never let in.", labels, Double(ledger.refused))
-        add("platter_ios_late_total", .counter, "Answers that came after the deadline of a removal.", labels, Double(ledger.late))
-        add("platter_driver_faults_total", .counter, "Requests that a driver dropped.", labels, Double(ledger.driverFaults))
+        add(
+            "platter_ios_late_total", .counter, "Answers that came after the deadline of a removal.", labels,
+            Double(ledger.late))
+        add(
+            "platter_driver_faults_total", .counter, "Requests that a driver dropped.", labels,
+            Double(ledger.driverFaults))
     }
 
     // The names are those of the node exporter, so that its dashboards show our disks too.

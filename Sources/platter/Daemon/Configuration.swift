@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import BlockControl
+package import BlockControl
 import BlockSystem
 import TOMLKit
 
 /// A disk to add at start, and where it was asked for.
-struct DiskPlan: Sendable, Equatable {
-    var driver: String
-    var parameters: [Parameter]
+package struct DiskPlan: Sendable, Equatable {
+    package var driver: String
+    package var parameters: [Parameter]
     /// Where an error about it is: a file and its lines by key, the empty key for the disk as a whole.
-    var origin: Origin?
+    package var origin: Origin?
 
-    struct Origin: Sendable, Equatable {
-        var file: String
-        var lines: [String: Int]
+    package struct Origin: Sendable, Equatable {
+        package var file: String
+        package var lines: [String: Int]
     }
 
     /// The error line with the place of the key that it speaks of in front.
-    func locate(_ reason: String) -> String {
+    package func locate(_ reason: String) -> String {
         guard let origin else { return reason }
         let key = origin.lines.keys.filter { !$0.isEmpty }
             .first { reason.contains("\($0)=") || reason.contains("'\($0)'") }
@@ -27,14 +27,14 @@ struct DiskPlan: Sendable, Equatable {
 }
 
 /// The configuration file: `[serve]` for the daemon, a `[[disk]]` for each disk that should always be there.
-struct Configuration: Sendable, Equatable {
-    var socket: String?
-    var nbd: [String]?
-    var http: String?
-    var tokenFile: String?
-    var metricsAreOpen: Bool?
-    var logLevel: String?
-    var disks: [DiskPlan] = []
+package struct Configuration: Sendable, Equatable {
+    package var socket: String?
+    package var nbd: [String]?
+    package var http: String?
+    package var tokenFile: String?
+    package var metricsAreOpen: Bool?
+    package var logLevel: String?
+    package var disks: [DiskPlan] = []
 
     static let serveKeys = ["socket", "nbd", "http", "token-file", "metrics-open", "log-level"]
 
@@ -61,11 +61,11 @@ struct Configuration: Sendable, Equatable {
     }
 
     /// No configuration.
-    init() {}
+    package init() {}
 
     /// The configuration in a text.
     /// - Throws: ``Problem`` with file, line and key.
-    init(text: String, file: String) throws(Problem) {
+    package init(text: String, file: String) throws(Problem) {
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)
@@ -78,7 +78,9 @@ struct Configuration: Sendable, Equatable {
         for key in table.keys {
             switch key {
             case "serve":
-                guard let serve = table[key]?.table else { throw reader.wrong("'serve' is a table: write [serve]", key) }
+                guard let serve = table[key]?.table else {
+                    throw reader.wrong("'serve' is a table: write [serve]", key)
+                }
                 try read(serve, reader)
             case "disk":
                 guard let disks = table[key]?.array else { throw reader.wrong("'disk' is a list: write [[disk]]", key) }
@@ -140,11 +142,15 @@ private struct ConfigurationReader {
                 parameters.append(DriverWords.absolute(Parameter(key: key, value: text)))
             }
         }
-        guard let driver else { throw wrong("this disk lacks 'driver', such as driver = \"ram\"", "", in: "disk", index) }
+        guard let driver else {
+            throw wrong("this disk lacks 'driver', such as driver = \"ram\"", "", in: "disk", index)
+        }
         return DiskPlan(driver: driver, parameters: parameters, origin: DiskPlan.Origin(file: file, lines: places))
     }
 
-    func text(_ value: any TOMLValueConvertible, _ key: String, in table: String, _ index: Int) throws(Problem) -> String {
+    func text(_ value: any TOMLValueConvertible, _ key: String, in table: String, _ index: Int) throws(Problem)
+        -> String
+    {
         if let text = value.string { return text }
         if let isOn = value.bool { return isOn ? "on" : "off" }
         if let number = value.int { return String(number) }

@@ -54,7 +54,11 @@ final class Daemon: Sendable {
                 case .signal(let signal):
                     logger.notice("ending", metadata: ["signal": "\(signal)"])
                     // The command goes first: its end, or another signal, is what is waited for next.
-                    if let child, !isAsked.withLock({ was in defer { was = true }; return was }) {
+                    if let child,
+                        !isAsked.withLock({ was in
+                            defer { was = true }; return was
+                        })
+                    {
                         child.terminate()
                         continue
                     }

@@ -145,7 +145,8 @@ final class NBDExports: Sendable {
 
     func add(to page: inout MetricsPage) {
         let statistics = server.statistics
-        page.add("platter_nbd_connections", .gauge, "NBD clients that are connected.", [], Double(statistics.connections))
+        page.add(
+            "platter_nbd_connections", .gauge, "NBD clients that are connected.", [], Double(statistics.connections))
         let counters = [
             ("platter_nbd_accepted_total", "NBD connections since the start.", statistics.accepted),
             ("platter_nbd_refused_total", "NBD connections that were turned away.", statistics.refused),

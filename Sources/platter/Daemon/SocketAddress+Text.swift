@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import BlockControl
-import BlockSystem
+package import BlockControl
+package import BlockSystem
 
 extension SocketAddress {
     /// An address from a command line or a configuration; paths are made whole.
     /// - Parameter option: what the error line calls it.
-    static func parse(_ text: String, option: String) throws(Problem) -> SocketAddress {
+    package static func parse(_ text: String, option: String) throws(Problem) -> SocketAddress {
         switch SocketAddress(text) {
         case .unix(let path)?:
             let path = HostFile.absolute(path)
@@ -24,7 +24,7 @@ extension SocketAddress {
     }
 
     /// How an NBD client names an export at this address.
-    func uri(export name: String) -> String {
+    package func uri(export name: String) -> String {
         let name = SocketAddress.escape(name)
         switch self {
         case .unix(let path): return "nbd+unix:///\(name)?socket=\(SocketAddress.escape(path, keeping: "/"))"

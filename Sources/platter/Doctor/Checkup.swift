@@ -38,13 +38,15 @@ struct Checkup: Sendable {
     private var membarrier: Check {
         UsageKind.best == .asymmetric
             ? Check(name: "membarrier", state: .ok, detail: "I/O is counted without locked instructions")
-            : Check(name: "membarrier", state: .warn, detail: "refused; I/O is counted with locked instructions, slower")
+            : Check(
+                name: "membarrier", state: .warn, detail: "refused; I/O is counted with locked instructions, slower")
     }
 
     private var fuse: Check {
         guard HostFile.status("/dev/fuse") != nil else {
             return Check(
-                name: "/dev/fuse", state: .warn, detail: "not there; nothing can be mounted", advice: "sudo modprobe fuse")
+                name: "/dev/fuse", state: .warn, detail: "not there; nothing can be mounted",
+                advice: "sudo modprobe fuse")
         }
         return HostFile.isReadableAndWritable("/dev/fuse")
             ? Check(name: "/dev/fuse", state: .ok, detail: "there, and yours to use")
@@ -86,7 +88,8 @@ struct Checkup: Sendable {
 
     private var lockedMemory: Check {
         let limit = Host.limit(.lockedMemory)
-        return Check(name: "locked memory", state: .ok, detail: "\(limit.now.map(Units.size) ?? "no limit"); none is needed")
+        return Check(
+            name: "locked memory", state: .ok, detail: "\(limit.now.map(Units.size) ?? "no limit"); none is needed")
     }
 
     private var memory: Check {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import BlockControl
+package import BlockControl
 import BlockSystem
 
 extension RemovalModel {
     /// The report as text: a headline and a line for each thing that is worth knowing.
-    var text: String {
+    package var text: String {
         var lines = [headline]
         func fact(_ name: String, _ value: String) { lines.append("  " + name.padded(to: 12) + value) }
         if outcome == "removed" || outcome == "failed" || inFlight > 0 {
@@ -42,7 +42,8 @@ extension RemovalModel {
         switch outcome {
         case "removed":
             return deadlinePassed
-                ? "\(disk): removed (\(how)); the deadline passed after \(took)" : "\(disk): removed (\(how)) in \(took)"
+                ? "\(disk): removed (\(how)); the deadline passed after \(took)"
+                : "\(disk): removed (\(how)) in \(took)"
         case "pending": return "\(disk): removing (\(how)); it goes when its openers have left"
         case "busy": return "\(disk): busy, not removed (\(how))"
         case "failed": return "\(disk): the flush failed, not removed (\(how)) after \(took)"

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import BlockControl
+package import BlockControl
 import BlockDrivers
 
 /// Sizes, durations and moments, as people write and read them.
-enum Units {
+package enum Units {
     private static let letters: [Character] = ["K", "M", "G", "T", "P", "E"]
 
     /// A size in bytes, as the drivers' keys take them.
-    static func bytes(_ text: String) throws(Problem) -> UInt64 {
+    package static func bytes(_ text: String) throws(Problem) -> UInt64 {
         do throws(ConfigurationError) {
             return try ByteSize.parse(text, key: "size")
         } catch {
@@ -17,7 +17,7 @@ enum Units {
     }
 
     /// A duration, as the drivers' keys take them.
-    static func duration(_ text: String, option: String) throws(Problem) -> Duration {
+    package static func duration(_ text: String, option: String) throws(Problem) -> Duration {
         do throws(ConfigurationError) {
             return try DurationText.parse(text, key: option)
         } catch {
@@ -26,12 +26,12 @@ enum Units {
     }
 
     /// `1.5 MiB (1572864 bytes)`; no unit where the bytes alone say it.
-    static func size(_ bytes: UInt64) -> String {
+    package static func size(_ bytes: UInt64) -> String {
         bytes < 1024 ? plural(bytes, "byte") : "\(short(bytes, separator: " ", unit: "iB")) (\(bytes) bytes)"
     }
 
     /// `1.5M`, as lsblk writes sizes.
-    static func short(_ bytes: UInt64, separator: String = "", unit: String = "") -> String {
+    package static func short(_ bytes: UInt64, separator: String = "", unit: String = "") -> String {
         guard bytes >= 1024 else { return "\(bytes)\(separator)B" }
         var value = Double(bytes)
         var power = -1
@@ -51,12 +51,12 @@ enum Units {
     }
 
     /// `1 byte`, `2 bytes`.
-    static func plural(_ count: some BinaryInteger, _ word: String) -> String {
+    package static func plural(_ count: some BinaryInteger, _ word: String) -> String {
         count == 1 ? "1 \(word)" : "\(count) \(word)" + (word.hasSuffix("sh") ? "es" : "s")
     }
 
     /// `850 µs`, `3.2 ms`, `1.00 s`.
-    static func seconds(_ value: Double) -> String {
+    package static func seconds(_ value: Double) -> String {
         if value < 1e-3 { return "\(Int((value * 1e6).rounded())) µs" }
         if value < 1 { return "\(decimal(value * 1e3, 1)) ms" }
         if value < 120 { return "\(decimal(value, 2)) s" }
@@ -66,7 +66,7 @@ enum Units {
     }
 
     /// `1795232466.868431`, as monitors print moments.
-    static func microseconds(_ seconds: Double) -> String {
+    package static func microseconds(_ seconds: Double) -> String {
         let whole = UInt64(max(seconds, 0) * 1e6)
         let rest = String(whole % 1_000_000)
         return "\(whole / 1_000_000)." + String(repeating: "0", count: 6 - rest.count) + rest
@@ -80,7 +80,7 @@ enum Units {
     }
 
     /// `2026-11-21T02:41:39Z`
-    static func moment(_ secondsSince1970: Double) -> String {
+    package static func moment(_ secondsSince1970: Double) -> String {
         let total = Int64(secondsSince1970)
         var day = total / 86_400
         let second = total - day * 86_400

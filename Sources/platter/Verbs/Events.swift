@@ -22,7 +22,9 @@ struct EventsVerb: AsyncParsableCommand {
                 if json {
                     try Output.json(event, pretty: false)
                 } else {
-                    Output.line("PLATTER[\(Units.microseconds(event.time))] \(event.action.padded(to: 8))\(event.devpath) (block)")
+                    Output.line(
+                        "PLATTER[\(Units.microseconds(event.time))] \(event.action.padded(to: 8))\(event.devpath) (block)"
+                    )
                     Output.line(event.propertyLines.joined(separator: "\n") + "\n\n")
                 }
             case .lost(let count):

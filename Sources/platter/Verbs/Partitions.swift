@@ -14,7 +14,8 @@ struct PartitionsVerb: AsyncParsableCommand {
     @Argument(help: "A file, or the name of a disk.")
     var target: String
     @Option(
-        name: .customLong("as"), help: "Whose rules: platter (reads what can be read) or kernel (refuses as Linux does).",
+        name: .customLong("as"),
+        help: "Whose rules: platter (reads what can be read) or kernel (refuses as Linux does).",
         transform: PartitionsVerb.policy)
     var policy: PartitionPolicy = .platter
     @Option(name: .customLong("sector-size"), help: "The logical sector size of the image: 512, 1024, 2048 or 4096.")

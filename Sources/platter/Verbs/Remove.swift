@@ -86,7 +86,8 @@ struct Removal: Sendable {
     private func ask(_ name: String, _ tag: String?) async throws -> Answer {
         do {
             if isCancel {
-                return .cancelled(try await client.send(.cancelRemoval, name, ifMatch: tag, as: DiskDetail.self).device.name)
+                return .cancelled(
+                    try await client.send(.cancelRemoval, name, ifMatch: tag, as: DiskDetail.self).device.name)
             }
             return .report(try await client.send(.removeDisk, name, body: request, ifMatch: tag))
         } catch let problem as Problem {
