@@ -55,7 +55,7 @@ if withPackages {
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         // No TLS stack: remote access goes through ssh or a TLS proxy.
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.5.1"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ]
     products.append(.executable(name: "platter", targets: ["platter"]))
@@ -71,8 +71,8 @@ if withPackages {
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -81,11 +81,16 @@ if withPackages {
                 "BlockControl", "BlockNBD", "BlockDrivers", "BlockCore", "BlockPartitions", "BlockSystem", "CSmartcols",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: settings),
-        .testTarget(name: "BlockControlTests", dependencies: ["BlockControl"], swiftSettings: settings),
+        .testTarget(
+            name: "BlockControlTests",
+            dependencies: [
+                "BlockControl", "platter", "BlockDrivers", "BlockCore", "BlockSystem",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
     ]
 }
 
