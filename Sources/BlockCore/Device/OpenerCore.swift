@@ -43,6 +43,10 @@ final class OpenerCore: @unchecked Sendable {
     /// Of the core itself (a scan, a flush): no opener in the sense of the removal, and the driver is not told.
     let isPrivate: Bool
     let depth: Int
+    /// More than the depth: an answer is delivered before its slot is back, so a submitter that keeps exactly `depth` in
+    /// flight needs a slot for what it submits upon an answer.
+    private let slotCount: Int
+    private static let slack = 32
     private let slab: Stable<BioSlot>
     private let style: SubmissionStyle
     private let logicalMask: UInt64
@@ -84,8 +88,9 @@ final class OpenerCore: @unchecked Sendable {
         logicalMask = UInt64(device.disk.profile.logicalBlockSize / sectorSize - 1)
         own = Self.submitters.take(1) { _ in SubmitterState() }
         own.element = SubmitterState()
-        slab = Self.slots.take(depth) { _ in BioSlot() }
-        for index in (0..<depth).reversed() {
+        slotCount = depth + Self.slack
+        slab = Self.slots.take(slotCount) { _ in BioSlot() }
+        for index in (0..<slotCount).reversed() {
             let slot = slab.advanced(by: index)
             // Kept alive by the disk's table of openers: see the type's rules.
             slot.element.core = Unretained(self)
@@ -95,7 +100,7 @@ final class OpenerCore: @unchecked Sendable {
     }
 
     deinit {
-        Self.slots.giveBack(slab, count: depth)
+        Self.slots.giveBack(slab, count: slotCount)
         Self.submitters.giveBack(own, count: 1)
     }
 
@@ -479,7 +484,7 @@ final class OpenerCore: @unchecked Sendable {
         count(own.element.freeHead, into: &back)
         while true {
             count(returned.exchange(0, ordering: .acquiring), into: &back)
-            let out = depth - back
+            let out = slotCount - back
             if out == 0 {
                 disk.closed(self, isLast: true)
                 return
@@ -506,7 +511,7 @@ final class OpenerCore: @unchecked Sendable {
     /// I/Os that are somewhere between submit and slot; exact only when nothing moves.
     var inFlight: Int {
         var count = 0
-        for index in 0..<depth
+        for index in 0..<slotCount
         where slab.advanced(by: index).element.phase.load(ordering: .relaxed) == BioSlot.Phase.entered.rawValue {
             count += 1
         }
@@ -520,7 +525,7 @@ final class OpenerCore: @unchecked Sendable {
     /// Returns what was claimed, and how many were just being delivered: those are a stuck sink's.
     func claimOwed() -> (claimed: Int, bytes: Int, delivering: Int) {
         var result = (claimed: 0, bytes: 0, delivering: 0)
-        for index in 0..<depth {
+        for index in 0..<slotCount {
             let slot = slab.advanced(by: index)
             // Between the count and its outcome lie a few instructions of the submitter: wait for them, not longer.
             while slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entering.rawValue { yieldThread() }
