@@ -34,12 +34,18 @@ var targets: [Target] = [
     .testTarget(
         name: "BlockNBDTests", dependencies: ["BlockNBD", "BlockDrivers", "BlockCore", "BlockSystem"],
         swiftSettings: settings),
+    .target(
+        name: "BenchSupport", dependencies: ["BlockSystem"], path: "Benchmarks/Support", swiftSettings: checked),
+    .executableTarget(
+        name: "CoreBench", dependencies: ["BenchSupport", "BlockDrivers", "BlockCore", "BlockSystem"],
+        path: "Benchmarks/CoreBench", swiftSettings: checked),
 ]
 var dependencies: [Package.Dependency] = []
 var products: [Product] = [
     .library(
         name: "Platter",
-        targets: ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD"])
+        targets: ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD"]),
+    .executable(name: "platter-bench-core", targets: ["CoreBench"]),
 ]
 
 if withPackages {
@@ -87,6 +93,9 @@ if withPackages {
             swiftSettings: settings),
     ]
 }
+
+// What reads the tree has nothing to tell a sanitizer.
+if withPackages { targets.append(.testTarget(name: "TidyTests", swiftSettings: settings)) }
 
 let package = Package(
     name: "platter",

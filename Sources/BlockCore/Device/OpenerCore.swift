@@ -226,14 +226,16 @@ final class OpenerCore: @unchecked Sendable {
         let leases: UInt64 = !isForeign && own.element.batchHoldsLease && !forWorker ? 1 : 2
         slot.element.phase.store(BioSlot.Phase.entering.rawValue, ordering: .relaxed)
         guard cells.enter(leases) || passesFrozen(slot) else {
-            queue.gate.leave(leases)
+            leave(leases)
             slot.element.phase.store(BioSlot.Phase.filled.rawValue, ordering: .releasing)
             takeSlowWay(slot, isForeign: isForeign)
             return
         }
         slot.element.mine.store(0, ordering: .relaxed)
         slot.element.owner.store(BioSlot.Owner.nobody.rawValue, ordering: .relaxed)
-        slot.element.generation.wrappingAdd(1, ordering: .relaxed)
+        // No locked addition: between two lives of a slot no token of it is out, so nobody else changes the word now.
+        let generation = slot.element.generation.load(ordering: .relaxed)
+        slot.element.generation.store(generation &+ 1, ordering: .relaxed)
         // Release: the deadline's walk that sees `entered` sees the slot as it was filled.
         slot.element.phase.store(BioSlot.Phase.entered.rawValue, ordering: .releasing)
         let toDevice = slot.element.operation != .read
@@ -254,6 +256,10 @@ final class OpenerCore: @unchecked Sendable {
         // From here on nothing of `slot`: it may have been answered and taken again.
         if leases == 2, !forWorker, !cells.leave(1) { cells.wake() }
     }
+
+    /// Gives leases back by the counters alone: the way through the gate object would count references to it.
+    @inline(__always)
+    private func leave(_ leases: UInt64) { if !cells.leave(leases) { cells.wake() } }
 
     private func passesFrozen(_ slot: Stable<BioSlot>) -> Bool {
         slot.element.isPrivileged && cells.stateWord & 3 == GateStateMachine.State.frozen.rawValue
@@ -339,7 +345,7 @@ final class OpenerCore: @unchecked Sendable {
         if cells.enter(1) {
             own.element.batchHoldsLease = true
         } else {
-            queue.gate.leave(1)
+            leave(1)
         }
     }
 
@@ -361,7 +367,7 @@ final class OpenerCore: @unchecked Sendable {
         own.element.batchStart = 0
         if own.element.batchHoldsLease {
             own.element.batchHoldsLease = false
-            queue.gate.leave(1)
+            leave(1)
         }
     }
 
@@ -374,12 +380,8 @@ final class OpenerCore: @unchecked Sendable {
         // A write whose flush for FUA was the last step counts as the write it was.
         let wasFlushedFor = operation == .flush && slot.element.sectorCount > 0
         let group = DiskStatistics.group(of: wasFlushedFor ? .write : operation)
-        cells.add(1, to: group * 3)
-        cells.add(slot.element.sectorCount, to: group * 3 + 1)
-        if let partitionCells {
-            partitionCells.add(1, to: group * 3)
-            partitionCells.add(slot.element.sectorCount, to: group * 3 + 1)
-        }
+        cells.count(slot.element.sectorCount, at: group * 3)
+        partitionCells?.count(slot.element.sectorCount, at: group * 3)
         if isInside, own.element.batchStart != 0 {
             own.element.batchCounts[group] &+= 1
         } else {

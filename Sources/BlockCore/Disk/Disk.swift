@@ -135,6 +135,9 @@ public final class Disk: Sendable {
             driverFaults: UInt64(clamping: faults.dropped.value))
     }
 
+    /// Bytes of memory that the driver may still touch though the submitters had their answers.
+    public var quarantinedBytes: Int { max(faults.owedBytes.value, 0) }
+
     /// Settings of the disk and of its driver, with their values.
     public var settings: [(key: String, value: String)] {
         let own = [
