@@ -19,8 +19,12 @@ package struct DiskPlan: Sendable, Equatable {
     /// The error line with the place of the key that it speaks of in front.
     package func locate(_ reason: String) -> String {
         guard let origin else { return reason }
-        let key = origin.lines.keys.filter { !$0.isEmpty }
-            .first { reason.contains("\($0)=") || reason.contains("'\($0)'") }
+        // The first key that the line names is the one it is about; others may follow as a list of what there is.
+        let words = reason.split { $0 == " " || $0 == ":" }.map { $0.filter { $0 != "'" } }
+        let keys = words.compactMap {
+            $0.split(separator: "=", omittingEmptySubsequences: false).first.map(String.init)
+        }
+        let key = keys.first { !$0.isEmpty && origin.lines[$0] != nil }
         let line = origin.lines[key ?? ""] ?? origin.lines[""] ?? 1
         return "\(origin.file):\(line): \(reason)"
     }
