@@ -61,7 +61,9 @@ import platter
             text: "[[disk]]\ndriver = \"ram\"\nname = \"a\"\nsize = \"12x\"\n", file: "f")
         let disk = try #require(configuration.disks.first)
         #expect(disk.locate("ram: size=12x has an unknown unit") == "f:4: ram: size=12x has an unknown unit")
-        #expect(disk.locate("unknown driver") == "f:1: unknown driver")
+        #expect(disk.locate("ram: unknown key 'name': it has size=") == "f:3: ram: unknown key 'name': it has size=")
+        #expect(disk.locate("unknown driver") == "f:2: unknown driver")
+        #expect(disk.locate("it is too late") == "f:1: it is too late")
     }
 
     @Test func `a bare word has no key, and a path with an equals sign is a bare word`() {

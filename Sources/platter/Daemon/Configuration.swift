@@ -19,12 +19,12 @@ package struct DiskPlan: Sendable, Equatable {
     /// The error line with the place of the key that it speaks of in front.
     package func locate(_ reason: String) -> String {
         guard let origin else { return reason }
-        // The key that is named first is the one it is about: a list of what there is comes after it.
-        let key = origin.lines.keys.filter { !$0.isEmpty }
-            .compactMap { key in
-                ["'\(key)'", "\(key)="].compactMap { reason.firstRange(of: $0)?.lowerBound }.min().map { (key, $0) }
-            }
-            .min { $0.1 < $1.1 }?.0
+        // The first key that the line names is the one it is about; others may follow as a list of what there is.
+        let words = reason.split { $0 == " " || $0 == ":" }.map { $0.filter { $0 != "'" } }
+        let keys = words.compactMap {
+            $0.split(separator: "=", omittingEmptySubsequences: false).first.map(String.init)
+        }
+        let key = keys.first { !$0.isEmpty && origin.lines[$0] != nil }
         let line = origin.lines[key ?? ""] ?? origin.lines[""] ?? 1
         return "\(origin.file):\(line): \(reason)"
     }

@@ -38,6 +38,7 @@ enum DiskTable {
             }
         }
         for device in list.blockdevices { try add(device, to: table, under: nil, inBytes: inBytes) }
+        // SAFETY: the library allocates the text, and it is freed when this returns.
         var text: UnsafeMutablePointer<CChar>?
         guard scols_print_table_to_string(table, &text) == 0, let text else { throw outOfMemory }
         defer { free(text) }
