@@ -138,6 +138,9 @@ public final class Disk: Sendable {
     /// Bytes of memory that the driver may still touch though the submitters had their answers.
     public var quarantinedBytes: Int { max(faults.owedBytes.value, 0) }
 
+    /// What the driver has to say about what went wrong beneath it.
+    public var driverNotes: [String] { withDriver { $0.notes } ?? [] }
+
     /// Settings of the disk and of its driver, with their values.
     public var settings: [(key: String, value: String)] {
         let own = [
