@@ -238,7 +238,9 @@ private final class Pipeline: @unchecked Sendable {
                 end_ -= start
                 start = 0
             }
-            guard case .moved(let moved) = socket.read(into: memory.slice(end_, memory.count - end_)) else { return nil }
+            guard case .moved(let moved) = socket.read(into: memory.slice(end_, memory.count - end_)) else {
+                return nil
+            }
             end_ += moved
         }
         defer { start += count }
