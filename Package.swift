@@ -94,6 +94,11 @@ if withPackages {
     ]
 }
 
+targets.append(
+    .executableTarget(
+        name: "HelloDisk", dependencies: ["BlockNBD", "BlockCore", "BlockSystem"], path: "Examples/HelloDisk",
+        swiftSettings: settings))
+
 // What reads the tree has nothing to tell a sanitizer.
 if withPackages { targets.append(.testTarget(name: "TidyTests", swiftSettings: settings)) }
 

@@ -289,7 +289,7 @@ import Testing
         #expect(eventually { disk.lifeState == .flushing(.hard) })
         opener.submit(.discard, oneSector, data: .none, token: 2)
         #expect(sink.total == 0, "parked while the flush is under way")
-        driver.answerAll()
+        #expect(driver.answerOne())
         #expect(eventually { driver.held == 1 })
         #expect(operations.withLock { $0 } == [.write, .flush], "what was inside first, then the flush")
         driver.answerAll()

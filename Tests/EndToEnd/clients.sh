@@ -64,8 +64,8 @@ test_fio_verifies_at_depth() {
     need fio
     start_daemon ram name=pl0 size=128M
     expect 0 fio --name=verify --ioengine=nbd --uri="$(uri pl0)" --rw=randwrite --bs=4k --size=64M --iodepth=64 \
-        --verify=crc32c --verify_fatal=1 --do_verify=1 --output-format=json
-    equal "$(json '.jobs[0].error')" 0 'errors of fio'
+        --verify=crc32c --verify_fatal=1 --do_verify=1 --output-format=json --output="$dir/fio.json"
+    equal "$(jq '.jobs[0].error' "$dir/fio.json")" 0 'errors of fio'
 }
 
 test_discarded_memory_is_given_back() {

@@ -38,8 +38,9 @@ test_a_second_term_cuts() {
     background fio --name=load --ioengine=nbd --uri="$(uri n0)" --rw=randread --bs=4k --size=64M --iodepth=8
     wait_for 10 'I/O is under way' is_full
     kill -TERM "$daemon_pid"
+    wait_for 5 'the first signal is taken' grep -q ending "$daemon_log"
     kill -TERM "$daemon_pid"
-    ended 10 "$daemon_pid"
+    ended 5 "$daemon_pid"
     daemon_pid=
     ended 10 "$child"
 }

@@ -92,7 +92,7 @@ stop_daemon() {
 # background COMMAND...: its pid is in $child, its output in $child_log.
 background() {
     child_log=$dir/child$((${#children[@]} + 1)).log
-    "$@" >"$child_log" 2>&1 </dev/null &
+    without_clients "$@" >"$child_log" 2>&1 </dev/null &
     child=$!
     children+=("$child")
 }
@@ -139,7 +139,8 @@ random_file() { head -c "$2" /dev/urandom >"$1"; }
 open_client() {
     local number=$1 name=$2
     mkfifo "$dir/to$number" "$dir/from$number"
-    "$python" "$here/nbd_client.py" hold "$nbd" "$name" <"$dir/to$number" >"$dir/from$number" 2>"$dir/client$number.log" &
+    without_clients "$python" "$here/nbd_client.py" hold "$nbd" "$name" \
+        <"$dir/to$number" >"$dir/from$number" 2>"$dir/client$number.log" &
     clients[number]=$!
     children+=("$!")
     eval "exec $((number * 2 + 20))>\"\$dir/to$number\" $((number * 2 + 21))<\"\$dir/from$number\""
@@ -147,6 +148,11 @@ open_client() {
     [[ $answer == open ]] || fail "client $number could not open $name: $answer"
 }
 clients=()
+# What runs in the background must not hold our end of a client's pipe open. Four clients are enough.
+without_clients() {
+    [[ $1 != platter ]] || set -- "$PLATTER" "${@:2}"
+    exec "$@" 20>&- 21<&- 22>&- 23<&- 24>&- 25<&- 26>&- 27<&-
+}
 hear() { IFS= read -r -t 10 -u $(($1 * 2 + 21)) answer || fail "client $1 hangs"; }
 tell() {
     printf '%s\n' "$2" >&$(($1 * 2 + 20))

@@ -137,8 +137,8 @@ def vanish_once(path, name, dice):
             client.answer()
         client.go(name)
         half = client.size // 2
-        for _ in range(dice.randrange(1, 200)):
-            length = 512 * dice.randrange(1, 129)
+        for _ in range(dice.randrange(1, 150)):
+            length = 512 * dice.randrange(1, 65)
             if dice.random() < 0.6:
                 client.request(READ, 512 * dice.randrange((client.size - length) // 512), length)
             else:

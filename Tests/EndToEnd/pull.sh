@@ -11,10 +11,12 @@ load() {
     background fio --name=load --ioengine=nbd --uri="$(uri "$name")" --rw=randrw --bs=4k --size=64M --iodepth="$depth" \
         --numjobs="$jobs" --thread --time_based --runtime=300 --output-format=json --output="$dir/fio.json"
     wait_for 10 "$jobs connections" has_openers "$name" "$jobs"
-    wait_for 10 'every connection has I/O under way' is_loaded "$name" "$jobs"
+    # On a RAM disk nothing stays in flight long enough to be seen, so what was done is counted.
+    wait_for 10 'I/O is under way' has_done "$name" 5000
 }
-is_loaded() {
-    platter show "$1" --json | jq -e --argjson jobs "$2" '[.holders[] | select(.in_flight > 0)] | length == $jobs'
+has_done() {
+    platter show "$1" --json | jq -e --argjson count "$2" \
+        '.statistics[0] | .reads.completed + .writes.completed > $count'
 }
 
 # R2 R3 R9: the report is there within a second and adds up, and every client was answered.
@@ -33,7 +35,6 @@ test_the_report_is_there_within_a_second() {
     equal "$(jq .driver_faults "$dir/out")" 0 'faults of the driver'
     equal "$(jq '.openers | length' "$dir/out")" 4 'openers in the report'
     equal "$(jq -r '.openers[0].program' "$dir/out")" fio 'program that held it'
-    (($(json .failed) > 0)) || fail 'no I/O failed although 512 were in flight'
     ended 10 "$child"
     ((status != 0)) || fail 'fio met no error'
     # R8: name and number are free at once; the sequence number is a new one.
@@ -41,6 +42,23 @@ test_the_report_is_there_within_a_second() {
     (($(field pl0 diskseq) > sequence)) || fail 'the sequence number was used again'
     expect 0 nbdinfo --size "$(uri pl0)"
 }
+
+# R1 R9: what was in flight is told, and answered by the driver itself where it does so in time.
+test_what_is_in_flight_is_told_and_answered() {
+    need fio
+    start_daemon null name=n0 size=1G latency=200ms partscan=off
+    background fio --name=load --ioengine=nbd --uri="$(uri n0)" --rw=randread --bs=4k --size=64M --iodepth=128 \
+        --numjobs=4 --thread --time_based --runtime=300 --output-format=json --output="$dir/fio.json"
+    wait_for 10 '512 I/Os are in flight' is_full n0 512
+    expect 0 platter yank n0 --json
+    (($(json .in_flight) > 256)) || fail "in flight: $(json .in_flight)"
+    equal "$(json .quarantined)" 0 'quarantined I/O'
+    equal "$(jq .stuck_sinks "$dir/out")" 0 'answers not taken'
+    equal "$(jq '[.openers[].in_flight] | add' "$dir/out")" "$(jq .in_flight "$dir/out")" 'in flight by opener'
+    ended 10 "$child"
+    ((status != 0)) || fail 'fio met no error'
+}
+is_full() { platter show "$1" --json | jq -e --argjson count "$2" '[.holders[].in_flight] | add == $count'; }
 
 test_nbdcopy_is_told_as_well() {
     need nbdcopy

@@ -109,10 +109,11 @@ test_a_pending_removal_can_be_taken_back() {
 
 test_wait_waits_and_says_who_it_waited_for() {
     held_disk
+    background platter remove pl0 --mode deferred --wait --json
+    wait_for 5 'the removal is under way' state_is pl0 removing
     expect 75 platter remove pl0 --mode deferred --wait --timeout 200ms
     says "[${clients[0]}]"
     exists pl0 || fail 'gone although a client is still there'
-    background platter remove pl0 --mode deferred --wait --json
     close_client 0
     ended 10 "$child"
     equal "$status" 0 'status of the removal that waited'

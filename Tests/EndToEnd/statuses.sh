@@ -18,7 +18,7 @@ test_0_is_done() {
 test_1_is_failed() {
     start_daemon ram name=pl0 size=16M
     expect 1 platter add ram name=pl0 size=16M
-    says pl0 exist
+    says pl0 'in use'
     one_line
     expect 1 platter add file "$dir/nosuch.img"
     says nosuch.img

@@ -4,7 +4,7 @@
 # shellcheck source=Tests/EndToEnd/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# limit two_hundred_clients_vanish_while_another_verifies 120
+# limit two_hundred_clients_vanish_while_another_verifies 180
 test_two_hundred_clients_vanish_while_another_verifies() {
     need fio
     local seed=${PLATTER_SEED:-$((RANDOM * 32768 + RANDOM))} vanishing rounds=0 before_threads before_descriptors before_memory

@@ -16,7 +16,7 @@ public struct Opener: ~Copyable, Sendable {
 
     /// What was opened.
     public var device: BlockDevice { core.device }
-    /// The most I/Os in flight; one more is answered ``BlockStatus/again``.
+    /// How many I/Os it takes in flight. A few more fit, then one is answered ``BlockStatus/again``.
     public var depth: Int { core.depth }
     /// What the handle may do.
     public var mode: OpenMode { core.mode }

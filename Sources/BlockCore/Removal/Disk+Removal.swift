@@ -379,6 +379,8 @@ extension Disk {
 
     /// Nobody is inside and nobody gets in: the driver is let go. Numbered, because the order is the promise.
     private func release(run id: UInt64) {
+        let notes = queue.driver?.notes ?? []
+        state.withLock { $0.removal?.report.notes += notes }
         // 1 Its own threads end while everything that they may touch is still there.
         queue.driver?.stop()
         // 2 Each handle that is still open: closed for the driver, though the opener keeps a dead handle (T16).

@@ -19,8 +19,12 @@ package struct DiskPlan: Sendable, Equatable {
     /// The error line with the place of the key that it speaks of in front.
     package func locate(_ reason: String) -> String {
         guard let origin else { return reason }
+        // The key that is named first is the one it is about: a list of what there is comes after it.
         let key = origin.lines.keys.filter { !$0.isEmpty }
-            .first { reason.contains("\($0)=") || reason.contains("'\($0)'") }
+            .compactMap { key in
+                ["'\(key)'", "\(key)="].compactMap { reason.firstRange(of: $0)?.lowerBound }.min().map { (key, $0) }
+            }
+            .min { $0.1 < $1.1 }?.0
         let line = origin.lines[key ?? ""] ?? origin.lines[""] ?? 1
         return "\(origin.file):\(line): \(reason)"
     }
