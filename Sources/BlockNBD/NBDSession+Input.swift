@@ -22,7 +22,12 @@ extension NBDSession {
             return
         }
         // What is left of an earlier read comes first, when its turn has come.
-        if reads, flow.value.isHungry { turn(reading: true) }
+        if reads, flow.value.isHungry {
+            turn(reading: true)
+        } else if readiness.contains(.write) {
+            // The backlog is gone, and while it was there reading may have been switched off.
+            settle()
+        }
     }
 
     /// Goes on after a pause: with what was read before, else with the next event.
