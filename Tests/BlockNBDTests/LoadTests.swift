@@ -67,8 +67,9 @@ private func pull(_ server: TestServer, _ number: Int) async throws {
         return
     }
     #expect(!removal.deadlinePassed)
+    // On a busy machine all that was in flight may have been answered before the cut: what comes after it is not.
+    #expect(eventually { client.errors > 0 })
     let report = client.finish()
     #expect(report.unanswered == 0 && report.mismatches == 0 && report.strangers == 0, "\(report)")
-    #expect(report.errors > 0)
     #expect(eventually { server.server.statistics.connections == 0 })
 }
