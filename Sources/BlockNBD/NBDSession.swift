@@ -128,13 +128,13 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
     // MARK: From any thread
 
     func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
+        let slot = Int(truncatingIfNeeded: token)
+        if buffer != nil { slots.value[slot].buffer = consume buffer }
         if Reactor.currentIdentity == home, answer.value.expected == token {
             answer.value.expected = .max
             answer.value.status = status
             return
         }
-        let slot = Int(truncatingIfNeeded: token)
-        if buffer != nil { slots.value[slot].buffer = consume buffer }
         tell(NBDAnswer(slot: slot, status: status))
     }
 
