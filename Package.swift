@@ -34,12 +34,18 @@ var targets: [Target] = [
     .testTarget(
         name: "BlockNBDTests", dependencies: ["BlockNBD", "BlockDrivers", "BlockCore", "BlockSystem"],
         swiftSettings: settings),
+    .target(
+        name: "BenchSupport", dependencies: ["BlockSystem"], path: "Benchmarks/Support", swiftSettings: checked),
+    .executableTarget(
+        name: "CoreBench", dependencies: ["BenchSupport", "BlockDrivers", "BlockCore", "BlockSystem"],
+        path: "Benchmarks/CoreBench", swiftSettings: checked),
 ]
 var dependencies: [Package.Dependency] = []
 var products: [Product] = [
     .library(
         name: "Platter",
-        targets: ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD"])
+        targets: ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD"]),
+    .executable(name: "platter-bench-core", targets: ["CoreBench"]),
 ]
 
 if withPackages {
@@ -49,7 +55,7 @@ if withPackages {
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         // No TLS stack: remote access goes through ssh or a TLS proxy.
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.5.1"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ]
     products.append(.executable(name: "platter", targets: ["platter"]))
@@ -65,8 +71,8 @@ if withPackages {
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -75,13 +81,26 @@ if withPackages {
                 "BlockControl", "BlockNBD", "BlockDrivers", "BlockCore", "BlockPartitions", "BlockSystem", "CSmartcols",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: settings),
-        .testTarget(name: "BlockControlTests", dependencies: ["BlockControl"], swiftSettings: settings),
+        .testTarget(
+            name: "BlockControlTests",
+            dependencies: [
+                "BlockControl", "platter", "BlockDrivers", "BlockCore", "BlockSystem",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
     ]
 }
+
+targets.append(
+    .executableTarget(
+        name: "HelloDisk", dependencies: ["BlockNBD", "BlockCore", "BlockSystem"], path: "Examples/HelloDisk",
+        swiftSettings: settings))
+
+// What reads the tree has nothing to tell a sanitizer.
+if withPackages { targets.append(.testTarget(name: "TidyTests", swiftSettings: settings)) }
 
 let package = Package(
     name: "platter",

@@ -34,7 +34,7 @@ require_swift() {
     fi
     command -v swift >/dev/null || die "no swift in PATH: install the Swift 6.3 toolchain (swift.org/install) and add its usr/bin to PATH"
     local version
-    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -n 1)
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p') || true
     case $version in
         6.[3-9]* | 6.[1-9][0-9]* | [7-9].* | [1-9][0-9].*) ;;
         *) die "swift ${version:-of an unknown version} is too old: Platter is built with Swift 6.3 or later" ;;

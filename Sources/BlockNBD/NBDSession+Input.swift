@@ -23,6 +23,7 @@ extension NBDSession {
         }
         // What is left of an earlier read comes first, when its turn has come.
         if reads, flow.value.isHungry { return turn(reading: true) }
+        // The backlog may be gone, and while it was there reading was perhaps switched off.
         settle()
     }
 

@@ -208,11 +208,10 @@ extension NBDSession {
             return .taken(0)
         }
         let slot = take(token, request, .blockStatus, 0)
-        flow.value.questions += 1
+        let source = flow.value.opener?.extentSource
         server.helpers.run { [self] in
-            // The opener stays open while a question is out, and asking changes nothing in it.
             var status = BlockStatus.ok
-            switch flow.value.opener?.extents(of: asked) {
+            switch source?.extents(of: asked) {
             case .success(let extents): slot.extents = extents
             case .failure(let failure): status = failure
             case nil: status = .gone

@@ -1,5 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import BlockControl
+import BlockSystem
+
 @main
-struct Platter {
-    static func main() {}
+struct Platter: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "platter",
+        abstract: "Disks in user space: serve them, use them, pull them at any moment.",
+        discussion: """
+            'platter serve ram size=1G' starts a daemon with one disk.
+            Every other verb talks to it.
+
+            Exit status: 0 done, 1 failed, 4 done but the deadline passed,
+            32 no such disk, 64 usage, 69 no daemon, 75 busy,
+            77 not permitted.
+            """,
+        version: "platter \(version)",
+        subcommands: [
+            ServeVerb.self,
+            AddVerb.self,
+            ListVerb.self,
+            ShowVerb.self,
+            PartitionsVerb.self,
+            RemoveVerb.self,
+            YankVerb.self,
+            QuarantineVerb.self,
+            ResizeVerb.self,
+            SetVerb.self,
+            RescanVerb.self,
+            ExportVerb.self,
+            UnexportVerb.self,
+            EventsVerb.self,
+            DoctorVerb.self,
+        ])
+
+    /// The version of the program.
+    static let version = "0.1.0"
+
+    static func main() {
+        // Before any thread exists, so that none of them can be the one that a signal ends.
+        if CommandLine.arguments.dropFirst().first == "serve" { HostSignals.hold() }
+        // Detached: the main actor never gets its thread back.
+        Task.detached { Host.exit(await run(Array(CommandLine.arguments.dropFirst()))) }
+        let never = Parker()
+        while true { never.wait() }
+    }
+
+    /// Runs a command line and returns its exit status.
+    static func run(_ arguments: [String]) async -> Int32 {
+        do {
+            var command = try parseAsRoot(arguments)
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+            return ExitStatus.done.rawValue
+        } catch {
+            return report(error, arguments)
+        }
+    }
+
+    private static func report(_ error: any Error, _ arguments: [String]) -> Int32 {
+        switch error {
+        case let problem as Problem:
+            Output.error(problem.detail)
+            return problem.exitStatus.rawValue
+        case let unreachable as Unreachable:
+            Output.error(unreachable.reason)
+            return unreachable.exitStatus.rawValue
+        case let status as ExitStatus: return status.rawValue
+        case let code as ExitCode: return code.rawValue
+        default: return reportUsage(error, arguments)
+        }
+    }
+
+    // Help and version are asked for and go to standard output; a usage error is one line on standard error.
+    private static func reportUsage(_ error: any Error, _ arguments: [String]) -> Int32 {
+        let code = exitCode(for: error)
+        if code.isSuccess {
+            Output.line(fullMessage(for: error))
+            return ExitStatus.done.rawValue
+        }
+        guard code == .validationFailure else {
+            Output.error(message(for: error))
+            return ExitStatus.failed.rawValue
+        }
+        let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
+        if let verb = arguments.first, !verb.hasPrefix("-"), !verbs.contains(verb) {
+            Output.error("there is no verb '\(verb)'; there are \(verbs.joined(separator: " "))")
+            return ExitStatus.usage.rawValue
+        }
+        var text = message(for: error).split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ")
+        if text.hasSuffix(".") { text.removeLast() }
+        let verb = arguments.first.map { $0.hasPrefix("-") ? "" : "\($0) " } ?? ""
+        Output.error("\(text); see 'platter \(verb)--help'")
+        return ExitStatus.usage.rawValue
+    }
+}
+
+extension ExitStatus {
+    /// Ends the command with this status, if it is one to end with.
+    func end() throws { if self != .done { throw self } }
 }

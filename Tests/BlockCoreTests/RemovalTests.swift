@@ -90,7 +90,6 @@ import Testing
         let driver = HeldDriver(behaviour: .hold)
         let disk = try await registry.add(driver, plain("a"))
         let sink = CountingSink()
-        let bytes = IOBuffer.bytesAlive.value
         let opener = try disk.part0.open(.readWrite, as: tester, sink: sink)
         for token in UInt64(0)..<8 {
             opener.submit(.write, oneSector, data: .owned(try IOBuffer(count: 512), count: 512), token: token)
@@ -115,7 +114,7 @@ import Testing
         #expect(ledger.late == 8 && ledger.expired == 8 && ledger.quarantined == 0)
         #expect(ledger.accepted == ledger.ok + ledger.failed + ledger.expired + ledger.inFlight)
         #expect(eventually { driver.log.suffix(3) == ["stop", "closed", "released"] })
-        #expect(IOBuffer.bytesAlive.value <= bytes, "the memory came back with the late answers")
+        #expect(disk.quarantinedBytes == 0, "the memory came back with the late answers")
         #expect(await second.remove().word == "removed")
     }
 
@@ -290,7 +289,7 @@ import Testing
         #expect(eventually { disk.lifeState == .flushing(.hard) })
         opener.submit(.discard, oneSector, data: .none, token: 2)
         #expect(sink.total == 0, "parked while the flush is under way")
-        driver.answerAll()
+        #expect(driver.answerOne())
         #expect(eventually { driver.held == 1 })
         #expect(operations.withLock { $0 } == [.write, .flush], "what was inside first, then the flush")
         driver.answerAll()

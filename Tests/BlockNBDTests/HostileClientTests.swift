@@ -13,7 +13,8 @@ private func conversation() -> [UInt8] {
         + optionBytes(6, exportRequest("pl0", [1, 2, 3])) + optionBytes(7, exportRequest("pl0"))
         + request(0, cookie: 1, offset: 512, length: 512) + request(1, cookie: 2, offset: 1024, length: 512, sector)
         + request(3, cookie: 3) + request(7, cookie: 4, offset: 0, length: 4096)
-        + request(6, flags: 2, cookie: 5, offset: 4096, length: 4096) + request(0, cookie: 6, offset: 131072, length: 65536)
+        + request(6, flags: 2, cookie: 5, offset: 4096, length: 4096)
+        + request(0, cookie: 6, offset: 131072, length: 65536)
         + request(2, cookie: 7)
 }
 

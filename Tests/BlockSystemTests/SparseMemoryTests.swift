@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BlockSystem
+import Glibc
 import Testing
 
 /// Numbers that a seed decides.
@@ -13,6 +14,14 @@ private struct Dice {
         z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
         return Int((z ^ (z >> 31)) % UInt64(below))
     }
+}
+
+/// Bytes of address space that this process has mapped.
+private func addressSpace() -> UInt64 {
+    guard let file = try? DiskFile.open("/proc/self/statm", []), let line = try? IOBuffer(count: 256) else { return 0 }
+    let count = max(0, file.perform(.read(at: 0, into: line.memory)))
+    let text = String(decoding: line.memory.slice(0, count).array, as: UTF8.self)
+    return (text.split(separator: " ").first.flatMap { UInt64($0) } ?? 0) * 4096
 }
 
 extension [UInt8] {
@@ -129,6 +138,29 @@ extension SparseMemory {
         try memory.put(9 << 30, [UInt8](repeating: 4, count: 8192))
         #expect(try memory.bytes(9 << 30, 8192).isAll(4))
         #expect(memory.presentBytes == 1 << 20)
+    }
+
+    /// In a process of its own, for a limit cannot be taken back.
+    @Test(.enabled(if: addressSpace() < 1 << 40, "a sanitizer's own memory needs the address space"))
+    func `a process that may not have more address space hears ENOMEM, and lives`() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            var limit = rlimit(rlim_cur: rlim_t(addressSpace() + 64 << 20), rlim_max: .max)
+            let memory = try SparseMemory()
+            let page = try IOBuffer(count: 4096)
+            page.memory.zero()
+            try memory.write(at: 0, from: page.memory)
+            guard setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else { exit(1) }
+            for extent in 1..<256 as Range<UInt64> {
+                do throws(SystemError) {
+                    try memory.write(at: extent << 21, from: page.memory)
+                } catch {
+                    memory.read(at: 0, into: page.memory)
+                    memory.punch(at: 0, count: 1 << 40)
+                    exit(error.errno == ENOMEM ? 7 : 2)
+                }
+            }
+            exit(3)
+        }
     }
 
     @Test func `the end of the memory gives its budget back`() throws {

@@ -58,6 +58,8 @@ public final class BlockDevice: Sendable {
     public let start: UInt64
     /// What the table says of it; nil for the whole disk.
     public let entry: PartitionEntry?
+    /// A word, because asking `entry` would copy what the table says of the partition, for every I/O.
+    private let isWholeDisk: Bool
     private let partitionSize: UInt64
     /// False from the moment a rescan or a removal took it out: then it cannot be opened any more.
     private let listed = Atomic<Bool>(true)
@@ -77,6 +79,7 @@ public final class BlockDevice: Sendable {
         partitionNumber = entry?.number ?? 0
         start = entry?.start ?? 0
         partitionSize = entry?.size ?? 0
+        isWholeDisk = entry == nil
     }
 
     deinit { counting.withLock { $0.cells }?.giveBack() }
@@ -84,7 +87,7 @@ public final class BlockDevice: Sendable {
     /// Sectors now; 0 once the disk is dead.
     public var size: UInt64 {
         let capacity = disk.queue.capacity
-        return entry == nil ? capacity : capacity == 0 ? 0 : partitionSize
+        return isWholeDisk ? capacity : capacity == 0 ? 0 : partitionSize
     }
 
     /// Whether writes are refused.

@@ -43,20 +43,24 @@ final class OpenerCore: @unchecked Sendable {
     /// Of the core itself (a scan, a flush): no opener in the sense of the removal, and the driver is not told.
     let isPrivate: Bool
     let depth: Int
-    private let slab: Stable<BioSlot>
+    /// More than the depth: an answer is delivered before its slot is back, so a submitter that keeps exactly `depth` in
+    /// flight needs a slot for what it submits upon an answer.
+    let slotCount: Int
+    private static let slack = 32
+    let slab: Stable<BioSlot>
     private let style: SubmissionStyle
     private let logicalMask: UInt64
 
     /// What only the submitting thread touches. In pool memory instead of in properties: the noncopyable handle already
     /// gives one thread at a time the opener, and a dynamic exclusivity check of each access would cost more than the
     /// rest of a submission.
-    private let own: Stable<SubmitterState>
+    let own: Stable<SubmitterState>
 
     /// Slots that were answered on other threads: a stack by slot address, or, once closed, the number that is still
     /// out, times two, plus one.
-    private let returned = Atomic<UInt>(0)
+    let returned = Atomic<UInt>(0)
     /// Set by close: answers are swallowed from now on.
-    private let isOrphaned = Atomic<Bool>(false)
+    let isOrphaned = Atomic<Bool>(false)
     /// Under the disk's lock: closed, and kept for the answers that are still to come.
     private let closedFlag = Atomic<Bool>(false)
     var isClosed: Bool { closedFlag.load(ordering: .relaxed) }
@@ -84,8 +88,9 @@ final class OpenerCore: @unchecked Sendable {
         logicalMask = UInt64(device.disk.profile.logicalBlockSize / sectorSize - 1)
         own = Self.submitters.take(1) { _ in SubmitterState() }
         own.element = SubmitterState()
-        slab = Self.slots.take(depth) { _ in BioSlot() }
-        for index in (0..<depth).reversed() {
+        slotCount = depth + Self.slack
+        slab = Self.slots.take(slotCount) { _ in BioSlot() }
+        for index in (0..<slotCount).reversed() {
             let slot = slab.advanced(by: index)
             // Kept alive by the disk's table of openers: see the type's rules.
             slot.element.core = Unretained(self)
@@ -95,7 +100,7 @@ final class OpenerCore: @unchecked Sendable {
     }
 
     deinit {
-        Self.slots.giveBack(slab, count: depth)
+        Self.slots.giveBack(slab, count: slotCount)
         Self.submitters.giveBack(own, count: 1)
     }
 
@@ -226,14 +231,16 @@ final class OpenerCore: @unchecked Sendable {
         let leases: UInt64 = !isForeign && own.element.batchHoldsLease && !forWorker ? 1 : 2
         slot.element.phase.store(BioSlot.Phase.entering.rawValue, ordering: .relaxed)
         guard cells.enter(leases) || passesFrozen(slot) else {
-            queue.gate.leave(leases)
+            leave(leases)
             slot.element.phase.store(BioSlot.Phase.filled.rawValue, ordering: .releasing)
             takeSlowWay(slot, isForeign: isForeign)
             return
         }
         slot.element.mine.store(0, ordering: .relaxed)
         slot.element.owner.store(BioSlot.Owner.nobody.rawValue, ordering: .relaxed)
-        slot.element.generation.wrappingAdd(1, ordering: .relaxed)
+        // No locked addition: between two lives of a slot no token of it is out, so nobody else changes the word now.
+        let generation = slot.element.generation.load(ordering: .relaxed)
+        slot.element.generation.store(generation &+ 1, ordering: .relaxed)
         // Release: the deadline's walk that sees `entered` sees the slot as it was filled.
         slot.element.phase.store(BioSlot.Phase.entered.rawValue, ordering: .releasing)
         let toDevice = slot.element.operation != .read
@@ -254,6 +261,10 @@ final class OpenerCore: @unchecked Sendable {
         // From here on nothing of `slot`: it may have been answered and taken again.
         if leases == 2, !forWorker, !cells.leave(1) { cells.wake() }
     }
+
+    /// Gives leases back by the counters alone: the way through the gate object would count references to it.
+    @inline(__always)
+    private func leave(_ leases: UInt64) { if !cells.leave(leases) { cells.wake() } }
 
     private func passesFrozen(_ slot: Stable<BioSlot>) -> Bool {
         slot.element.isPrivileged && cells.stateWord & 3 == GateStateMachine.State.frozen.rawValue
@@ -339,7 +350,7 @@ final class OpenerCore: @unchecked Sendable {
         if cells.enter(1) {
             own.element.batchHoldsLease = true
         } else {
-            queue.gate.leave(1)
+            leave(1)
         }
     }
 
@@ -361,189 +372,7 @@ final class OpenerCore: @unchecked Sendable {
         own.element.batchStart = 0
         if own.element.batchHoldsLease {
             own.element.batchHoldsLease = false
-            queue.gate.leave(1)
+            leave(1)
         }
-    }
-
-    // MARK: Answers
-
-    /// Statistics, then the submitter, then the slot.
-    func deliver(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
-        let isInside = ThreadContext.inside == Unretained(self).bits
-        let operation = slot.element.operation
-        // A write whose flush for FUA was the last step counts as the write it was.
-        let wasFlushedFor = operation == .flush && slot.element.sectorCount > 0
-        let group = DiskStatistics.group(of: wasFlushedFor ? .write : operation)
-        cells.add(1, to: group * 3)
-        cells.add(slot.element.sectorCount, to: group * 3 + 1)
-        if let partitionCells {
-            partitionCells.add(1, to: group * 3)
-            partitionCells.add(slot.element.sectorCount, to: group * 3 + 1)
-        }
-        if isInside, own.element.batchStart != 0 {
-            own.element.batchCounts[group] &+= 1
-        } else {
-            let spent = Instant.now.nanoseconds &- slot.element.start
-            cells.add(spent, to: group * 3 + 2)
-            partitionCells?.add(spent, to: group * 3 + 2)
-        }
-        if status != .ok {
-            disk.noteFailure(status, isWrite: operation.isWrite, sectors: slot.element.sectorCount)
-        } else if wasFlushedFor || slot.element.flags.contains(.fua) {
-            disk.noteDurable(sectors: group == 1 ? slot.element.sectorCount : 0)
-            if wasFlushedFor { disk.noteFlush(upTo: slot.element.flushMark) }
-        } else if operation == .flush {
-            disk.noteFlush(upTo: slot.element.flushMark)
-        }
-        if slot.element.bounced.count > 0, operation == .read, status == .ok,
-            !isOrphaned.load(ordering: .acquiring)
-        {
-            slot.element.bounced.copy(from: slot.element.memory)
-        }
-        let wasBounced = slot.element.bounced.count > 0
-        tell(slot, status, withBuffer: !wasBounced)
-        slot.element.buffer = nil
-        if isInside { giveBackInside(slot) } else { giveBack(slot) }
-    }
-
-    /// Answers what was never let in. Not part of the statistics: it was never accepted.
-    func refuse(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
-        if status == .gone { disk.noteRefusedGone() }
-        tell(slot, status, withBuffer: slot.element.bounced.count == 0)
-        slot.element.buffer = nil
-        giveBack(slot)
-    }
-
-    private func tell(_ slot: Stable<BioSlot>, _ status: BlockStatus, withBuffer: Bool) {
-        if isOrphaned.load(ordering: .acquiring) {
-            swallowed.add()
-            return
-        }
-        let outer = ThreadContext.inside
-        // A sink may submit: what it submits waits for the outermost submission where there is one.
-        sink.completed(
-            token: slot.element.token, status: status, buffer: withBuffer ? slot.element.buffer.take() : nil)
-        ThreadContext.inside = outer
-    }
-
-    private func refuseWithoutSlot(_ data: consuming BioData, _ token: UInt64) {
-        switch consume data {
-        case .owned(let buffer, _): sink.completed(token: token, status: .again, buffer: consume buffer)
-        default: sink.completed(token: token, status: .again, buffer: nil)
-        }
-    }
-
-    // MARK: Slots
-
-    private func takeFree() -> Stable<BioSlot>? {
-        if own.element.freeHead == 0 {
-            // Pairs with the release in `giveBack`.
-            own.element.freeHead = returned.exchange(0, ordering: .acquiring)
-        }
-        guard let slot = Stable<BioSlot>(bits: own.element.freeHead) else { return nil }
-        own.element.freeHead = slot.element.next
-        return slot
-    }
-
-    /// On the submitting thread, inside its submit: no locked instruction.
-    private func giveBackInside(_ slot: Stable<BioSlot>) {
-        slot.element.phase.store(BioSlot.Phase.free.rawValue, ordering: .relaxed)
-        slot.element.next = own.element.freeHead
-        own.element.freeHead = slot.bits
-    }
-
-    /// On any thread. The last one after the close lets the whole thing go.
-    func giveBack(_ slot: Stable<BioSlot>) {
-        slot.element.phase.store(BioSlot.Phase.free.rawValue, ordering: .releasing)
-        var old = returned.load(ordering: .relaxed)
-        while true {
-            let isClosed = old & 1 == 1
-            if !isClosed { slot.element.next = old }
-            let (exchanged, now) = returned.compareExchange(
-                expected: old, desired: isClosed ? old - 2 : slot.bits, ordering: .acquiringAndReleasing)
-            if exchanged {
-                if isClosed, old == 3 { disk.forget(self) }
-                return
-            }
-            old = now
-        }
-    }
-
-    /// Ends the opener. Answers that are still to come are swallowed, and the last of them frees it.
-    func close() {
-        endBatch()
-        isOrphaned.store(true, ordering: .releasing)
-        var back = 0
-        count(own.element.freeHead, into: &back)
-        while true {
-            count(returned.exchange(0, ordering: .acquiring), into: &back)
-            let out = depth - back
-            if out == 0 {
-                disk.closed(self, isLast: true)
-                return
-            }
-            // Held while the disk is told, so that the last answer cannot free it under us.
-            if returned.compareExchange(
-                expected: 0, desired: UInt(out + 1) << 1 | 1, ordering: .acquiringAndReleasing
-            ).exchanged {
-                disk.closed(self, isLast: false)
-                if returned.wrappingSubtract(2, ordering: .acquiringAndReleasing).oldValue == 3 { disk.forget(self) }
-                return
-            }
-        }
-    }
-
-    private func count(_ head: UInt, into total: inout Int) {
-        var next = head
-        while let slot = Stable<BioSlot>(bits: next) {
-            total += 1
-            next = slot.element.next
-        }
-    }
-
-    /// I/Os that are somewhere between submit and slot; exact only when nothing moves.
-    var inFlight: Int {
-        var count = 0
-        for index in 0..<depth
-        where slab.advanced(by: index).element.phase.load(ordering: .relaxed) == BioSlot.Phase.entered.rawValue {
-            count += 1
-        }
-        return count
-    }
-
-    // MARK: The deadline's side
-
-    /// Fails to the submitter everything that the driver still owes, and counts it; the gate is dead and fenced.
-    ///
-    /// Returns what was claimed, and how many were just being delivered: those are a stuck sink's.
-    func claimOwed() -> (claimed: Int, bytes: Int, delivering: Int) {
-        var result = (claimed: 0, bytes: 0, delivering: 0)
-        for index in 0..<depth {
-            let slot = slab.advanced(by: index)
-            // Between the count and its outcome lie a few instructions of the submitter: wait for them, not longer.
-            while slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entering.rawValue { yieldThread() }
-            guard slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entered.rawValue else { continue }
-            guard slot.element.mine.load(ordering: .sequentiallyConsistent) == 0 else {
-                result.delivering += 1
-                continue
-            }
-            let won = slot.element.owner.compareExchange(
-                expected: BioSlot.Owner.nobody.rawValue, desired: BioSlot.Owner.deadline.rawValue,
-                ordering: .acquiringAndReleasing
-            ).exchanged
-            guard won else { continue }
-            result.claimed += 1
-            let operation = slot.element.operation
-            // Memory that belongs to the driver until it answers counts as held; borrowed memory was never given to it.
-            let bytes = slot.element.buffer == nil ? 0 : slot.element.byteCount
-            result.bytes += bytes
-            disk.noteExpired(isWrite: operation.isWrite, sectors: slot.element.sectorCount, bytes: bytes)
-            if isOrphaned.load(ordering: .acquiring) {
-                swallowed.add()
-            } else {
-                sink.completed(token: slot.element.token, status: .gone, buffer: nil)
-            }
-        }
-        return result
     }
 }

@@ -41,6 +41,8 @@ public final class Disk: Sendable {
         var warnings: [String] = []
         var removal: RemovalRun?
         var scansPartitions = true
+        /// Somebody wrote to the whole disk since the table was read last.
+        var isTableStale = false
         /// One at a time: rescans, resizes.
         var isReconfiguring = false
 
@@ -134,6 +136,12 @@ public final class Disk: Sendable {
             inFlight: accepted > answered ? accepted - answered : 0, refused: UInt64(clamping: faults.refused.value),
             driverFaults: UInt64(clamping: faults.dropped.value))
     }
+
+    /// Bytes of memory that the driver may still touch though the submitters had their answers.
+    public var quarantinedBytes: Int { max(faults.owedBytes.value, 0) }
+
+    /// What the driver has to say about what went wrong beneath it.
+    public var driverNotes: [String] { withDriver { $0.notes } ?? [] }
 
     /// Settings of the disk and of its driver, with their values.
     public var settings: [(key: String, value: String)] {

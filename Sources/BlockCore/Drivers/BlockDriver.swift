@@ -39,6 +39,14 @@ public protocol BlockDriver: AnyObject, Sendable {
     /// The settings that ``set(_:to:)`` takes, with their present values, and facts worth showing (`path`).
     var settings: [(key: String, value: String)] { get }
 
+    /// What went wrong beneath the disk and is worth a line in listings and reports; empty when nothing did.
+    var notes: [String] { get }
+
+    /// Hands over what to call when the device itself has vanished: that is then a surprise removal of the disk.
+    ///
+    /// - Parameter report: any thread may call it, once or more often; it does not block.
+    func onDeath(_ report: @escaping @Sendable () -> Void)
+
     /// The gate has just been shut for good: answer what is held, fast. Called once. Default: nothing.
     func abort()
 
@@ -151,6 +159,10 @@ extension BlockDriver {
     }
     /// None.
     public var settings: [(key: String, value: String)] { [] }
+    /// Nothing.
+    public var notes: [String] { [] }
+    /// Its device cannot vanish.
+    public func onDeath(_ report: @escaping @Sendable () -> Void) {}
     /// Answers in its own time.
     public func abort() {}
     /// Has no threads.

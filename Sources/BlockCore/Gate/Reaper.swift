@@ -13,10 +13,11 @@ final class Reaper: Sendable {
     enum Outcome { case drained, deadline }
 
     private struct Watch {
-        let id: UInt64
         /// nil: a plain timer.
         let cells: UsageCells?
         let deadline: Instant
+        /// Whose it is, so that all of a removal's timers are forgotten together; 0: nobody's.
+        let tag: UInt64
         let then: @Sendable (Outcome) -> Void
     }
     private struct State {
@@ -29,30 +30,46 @@ final class Reaper: Sendable {
     /// Calls `then` once: with `drained` when nobody is inside any more, or with `deadline` when it has passed first.
     ///
     /// The gate must have been shut for good before: then balance, once seen, stays.
-    @discardableResult
     func watch(
-        _ cells: UsageCells?, until deadline: Instant, then: @escaping @Sendable (Outcome) -> Void
-    ) -> UInt64 {
+        _ cells: UsageCells?, until deadline: Instant, tag: UInt64 = 0, then: @escaping @Sendable (Outcome) -> Void
+    ) {
         // Each drainer its own barrier, after it has seen the state shut: it makes every exit that still read "open"
         // visible in the sums, which is what keeps its wake-up from being lost.
         cells?.heavyFence()
-        let (id, start) = state.withLock { state in
-            let id = state.nextID
-            state.nextID += 1
-            state.watches.append(Watch(id: id, cells: cells, deadline: deadline, then: then))
+        let start = state.withLock { state in
+            state.watches.append(Watch(cells: cells, deadline: deadline, tag: tag, then: then))
             defer { state.isRunning = true }
-            return (id, !state.isRunning)
+            return !state.isRunning
         }
         if start {
-            WorkerThread.detach(name: "pl-reaper") { [self] in run() }
+            do throws(SystemError) {
+                _ = try WorkerThread.start(name: "pl-reaper") { [self] in run() }
+            } catch {
+                invariantBroken("no thread for the reaper: \(error)")
+            }
         } else {
             WakeWord.bump()
         }
-        return id
     }
 
-    /// Forgets a watch; its `then` may just be running.
-    func cancel(_ id: UInt64) { state.withLock { $0.watches.removeAll { $0.id == id } } }
+    /// A number for the watches that belong together.
+    func newTag() -> UInt64 {
+        state.withLock { state in
+            defer { state.nextID += 1 }
+            return state.nextID
+        }
+    }
+
+    /// Forgets the watches of a tag; the `then` of one may just be running.
+    func cancel(tag: UInt64) {
+        // What they hold is dropped outside the lock.
+        let dropped = state.withLock { state -> [Watch] in
+            let dropped = state.watches.filter { $0.tag == tag }
+            if !dropped.isEmpty { state.watches.removeAll { $0.tag == tag } }
+            return dropped
+        }
+        _ = consume dropped
+    }
 
     /// Watches under way: what the tests hold against a baseline.
     var pending: Int { state.withLock { $0.watches.count } }
@@ -75,8 +92,9 @@ final class Reaper: Sendable {
                 }
                 return (due, state.watches.map(\.deadline).min() ?? .never)
             }
-            for (watch, outcome) in due { watch.then(outcome) }
-            if due.isEmpty { WakeWord.wait(while: word, until: next) }
+            let isIdle = due.isEmpty
+            for (watch, outcome) in consume due { watch.then(outcome) }
+            if isIdle { WakeWord.wait(while: word, until: next) }
         }
     }
 }

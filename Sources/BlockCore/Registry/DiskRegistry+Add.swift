@@ -87,6 +87,8 @@ extension DiskRegistry {
                 reason: "the add of \(name) was cancelled by a removal")
         }
         events.pump()
+        // 9 From now on the device's own end is the disk's. Weak: a driver does not keep its disk.
+        driver.onDeath { [weak disk] in disk?.requestRemoval(.surprise) { _ in } }
         return disk
     }
 

@@ -52,6 +52,7 @@ extension Disk {
         let waiters = state.withLock { state -> [RemovalRun.Waiter]? in
             guard state.lifecycle.cancel() else { return nil }
             defer { state.removal = nil }
+            if let run = state.removal { Reaper.shared.cancel(tag: run.waitingTag) }
             return state.removal?.takeWaiters() ?? []
         }
         guard let waiters else {
@@ -120,8 +121,12 @@ extension Disk {
             if deadline < run.deadline {
                 run.deadline = deadline
                 let id = run.id
+                let tag = run.cutTag
                 return { [self] in
-                    Reaper.shared.watch(nil, until: deadline) { [self] _ in deadlinePassed(run: id) }
+                    Reaper.shared.watch(nil, until: deadline, tag: tag) { [self] _ in
+                        flushed(run: id, .abandoned)
+                        deadlinePassed(run: id)
+                    }
                 }
             }
             return {}
@@ -153,8 +158,9 @@ extension Disk {
         }
         let waiter = addWaiter(run, done)
         let runID = run.id
+        let tag = run.waitingTag
         return { [self] in
-            Reaper.shared.watch(nil, until: Instant.now + timeout) { [self] _ in
+            Reaper.shared.watch(nil, until: Instant.now + timeout, tag: tag) { [self] _ in
                 // Still waiting for openers: answer "pending", the removal stays. Later states have their own deadline.
                 let answer = self.state.withLock { state -> (RemovalRun.Waiter, RemovalReport)? in
                     guard let run = state.removal, run.id == runID, case .leaving(let mode) = state.lifecycle.state,
@@ -202,13 +208,13 @@ extension Disk {
         guard let work else { return }
         let id = work.run.id
         let deadline = work.run.deadline
-        Reaper.shared.watch(nil, until: deadline) { [self] _ in flushed(run: id, .abandoned) }
+        Reaper.shared.watch(nil, until: deadline, tag: work.run.waitingTag) { [self] _ in flushed(run: id, .abandoned) }
         guard work.frozen else {
             sendFlush(run: id)
             return
         }
         // Frozen: those inside get their answers first, then the flush goes through the privileged lane.
-        Reaper.shared.watch(queue.gate.cells, until: deadline) { [self] outcome in
+        Reaper.shared.watch(queue.gate.cells, until: deadline, tag: work.run.waitingTag) { [self] outcome in
             if outcome == .drained { sendFlush(run: id) }
         }
     }
@@ -251,7 +257,9 @@ extension Disk {
                 let wasFrozen = run.isFrozen
                 state.removal = nil
                 let answer = report
+                let tag = run.waitingTag
                 return { [self] in
+                    Reaper.shared.cancel(tag: tag)
                     if wasFrozen { thaw() }
                     for waiter in waiters { waiter(.failed(answer)) }
                 }
@@ -282,13 +290,16 @@ extension Disk {
         registry.events.append([event(.offline, of: part0)])
         let delegates = state.publicOpeners.compactMap(\.delegate)
         let id = run.id
+        let waitingTag = run.waitingTag
+        let tag = run.cutTag
         let deadline = run.deadline
         let abortReturned = run.abortReturned
         return { [self] in
             // On a thread of its own, whoever asked: the asker may be inside this disk's submit or completion.
             WorkerThread.detach(name: "pl-cut") { [self] in
                 // 1 The clock of the deadline first: nothing that follows may hold it up.
-                Reaper.shared.watch(nil, until: deadline) { [self] _ in deadlinePassed(run: id) }
+                Reaper.shared.cancel(tag: waitingTag)
+                Reaper.shared.watch(nil, until: deadline, tag: tag) { [self] _ in deadlinePassed(run: id) }
                 // 2 Whoever waits for a thaw or for a worker hears at once (R3); they are the cheapest to answer.
                 let waiting = failParked(parked) + queue.failWaiting()
                 let inFlight = ledger().inFlight
@@ -368,6 +379,8 @@ extension Disk {
 
     /// Nobody is inside and nobody gets in: the driver is let go. Numbered, because the order is the promise.
     private func release(run id: UInt64) {
+        let notes = queue.driver?.notes ?? []
+        state.withLock { $0.removal?.report.notes += notes }
         // 1 Its own threads end while everything that they may touch is still there.
         queue.driver?.stop()
         // 2 Each handle that is still open: closed for the driver, though the opener keeps a dead handle (T16).
@@ -382,6 +395,7 @@ extension Disk {
         driverLock.withLock { _ in queue.letDriverGo() }
         // 5 Now the name is free, and the report is true.
         let waiters = state.withLock { state -> ([RemovalRun.Waiter], RemovalReport)? in
+            if let run = state.removal { Reaper.shared.cancel(tag: run.cutTag) }
             guard let run = state.removal, case .cut(let mode) = state.lifecycle.state else {
                 _ = state.lifecycle.released()
                 state.removal = nil

@@ -8,6 +8,10 @@ final class RemovalRun: @unchecked Sendable {
     typealias Waiter = @Sendable (RemovalOutcome) -> Void
 
     let id: UInt64
+    /// Under which the reaper has the timers of waiting and flushing: they end with the cut.
+    let waitingTag = Reaper.shared.newTag()
+    /// Under which it has those of the cut: they end with the disk.
+    let cutTag = Reaper.shared.newTag()
     let started = Instant.now
     var timeout: Duration
     var deadline = Instant.never

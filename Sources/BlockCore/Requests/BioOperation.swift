@@ -14,10 +14,14 @@ public enum BioOperation: UInt8, Sendable, CaseIterable {
     case writeZeroes
 
     /// Whether it changes the device: such a bio is refused on something read-only.
-    @inlinable public var isWrite: Bool { self == .write || self == .discard || self == .writeZeroes }
+    @inlinable public var isWrite: Bool {
+        @inline(__always) get { self == .write || self == .discard || self == .writeZeroes }
+    }
 
     /// Whether it carries memory.
-    @inlinable public var hasData: Bool { self == .read || self == .write }
+    @inlinable public var hasData: Bool {
+        @inline(__always) get { self == .read || self == .write }
+    }
 }
 
 /// How a bio is to be done.

@@ -44,12 +44,8 @@ public struct DiskStatistics: Sendable, Codable, Equatable {
 
     @inline(__always)
     static func group(of operation: BioOperation) -> Int {
-        switch operation {
-        case .read: 0
-        case .write, .writeZeroes: 1
-        case .discard: 2
-        case .flush: 3
-        }
+        // Of read, write, flush, discard, write zeroes, from the right: a jump through a table would cost more.
+        0x1_2_3_1_0 &>> (Int(operation.rawValue) &* 4) & 0xf
     }
 
     /// What the cells say now, less `baseline`: an index that had another owner does not start at zero.

@@ -15,7 +15,7 @@ public final class MemoryBudget: Sendable {
     private let available: @Sendable () -> Int
     /// Bytes that may be taken without looking; below zero only for moments.
     private let granted = Atomic<Int>(0)
-    private let looking = Lock(())
+    private let looking = Lock(0)
 
     /// A budget that asks `available` for the bytes left whenever a portion is used up.
     public init(portion: Int, available: @escaping @Sendable () -> Int) {

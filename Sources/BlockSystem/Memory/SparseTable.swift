@@ -27,7 +27,7 @@ struct SparseTable: ~Copyable {
     static let limit = tableLength * directoryLength
 
     private let directory: UnsafeMutablePointer<Atomic<UInt>>
-    private let growing = Lock(())
+    private let growing = Lock(0)
 
     private static let directoryBytes = directoryLength * MemoryLayout<Atomic<UInt>>.stride
     private static let tableBytes = tableLength * MemoryLayout<SparseExtent>.stride

@@ -1,26 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CPlatter
+internal import Glibc
 internal import Synchronization
 
 /// State behind a lock. A leaf: no lock is taken, nothing waits and no foreign code runs inside `withLock`
 /// unless the lock order of ARCHITECTURE.md says so.
 public final class Lock<State: ~Copyable>: @unchecked Sendable {
-    // SAFETY: `state` is reached under the mutex only.
-    private let mutex = Mutex<Void>(())
-    private var state: State
+    // SAFETY: `state` is reached under the mutex only. A mutex of the C library, because the thread sanitizer sees it.
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let state: UnsafeMutablePointer<State>
 
     /// A lock around `state`.
-    public init(_ state: consuming State) { self.state = state }
+    public init(_ state: consuming State) {
+        mutex = .allocate(capacity: 1)
+        mutex.initialize(to: pthread_mutex_t())
+        pthread_mutex_init(mutex, nil)
+        self.state = .allocate(capacity: 1)
+        self.state.initialize(to: state)
+    }
+
+    deinit {
+        state.deinitialize(count: 1)
+        state.deallocate()
+        pthread_mutex_destroy(mutex)
+        mutex.deallocate()
+    }
 
     /// Runs `body` with the state, alone.
     @discardableResult
     public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        mutex._unsafeLock()
-        defer { mutex._unsafeUnlock() }
-        return try body(&state)
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(&state.pointee)
     }
 }
 

@@ -29,7 +29,12 @@ public enum UsageKind: Sendable, CaseIterable {
     // SAFETY: the memory behind is immortal and reached by atomic operations only (see StripeArena).
     @usableFromInline nonisolated(unsafe) let state: UnsafeMutablePointer<Atomic<UInt64>>
     @usableFromInline let offset: UInt
-    @usableFromInline let isLocked: Bool
+    /// All ones where a thread may count on stripes of its own; zero where everybody shares. One "and" and one branch
+    /// then answer both questions of the fast halves: may it, and has it any.
+    @usableFromInline let ownMask: UInt
+    @usableFromInline var isLocked: Bool {
+        @inline(__always) get { ownMask == 0 }
+    }
 
     /// Cells of a stripe.
     @usableFromInline static var entered: Int { 0 }
@@ -43,7 +48,7 @@ public enum UsageKind: Sendable, CaseIterable {
         guard let index = arena.takeIndex() else { return nil }
         state = arena.state(index: index)
         offset = UInt(index * StripeArena.stripeBytes)
-        isLocked = kind == .locked || !arena.hasMembarrier
+        ownMask = kind == .locked || !arena.hasMembarrier ? 0 : .max
     }
 
     /// Gives the index back. Late readers of the state do no harm; late counters must not exist.
@@ -60,9 +65,9 @@ public enum UsageKind: Sendable, CaseIterable {
     /// Counts `leases` in, and says whether the state was open. If not, the caller must `leave` as many.
     @inlinable @inline(__always)
     public func enter(_ leases: UInt64) -> Bool {
-        let own = platter_get_stripes()
-        if own != 0, !isLocked {
-            let cell = unsafe Self.cells(own + offset) + Self.entered
+        let own = platter_get_stripes() & ownMask
+        if own != 0 {
+            let cell = unsafe Self.cells(own &+ offset) + Self.entered
             unsafe cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ leases, ordering: .relaxed)
             #if DEBUG
                 UsageHooks.counted(self)
@@ -77,9 +82,9 @@ public enum UsageKind: Sendable, CaseIterable {
     /// Counts `leases` out. True: the state was open. False: the caller must ``wake()``.
     @inlinable @inline(__always)
     public func leave(_ leases: UInt64) -> Bool {
-        let own = platter_get_stripes()
-        if own != 0, !isLocked {
-            let cell = unsafe Self.cells(own + offset) + Self.left
+        let own = platter_get_stripes() & ownMask
+        if own != 0 {
+            let cell = unsafe Self.cells(own &+ offset) + Self.left
             // Release: all that was done inside is seen by the closer that sums this.
             unsafe cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ leases, ordering: .releasing)
             platter_compiler_fence()
@@ -160,12 +165,26 @@ public enum UsageKind: Sendable, CaseIterable {
     /// Adds to one of fourteen cells; on a thread with stripes of its own without a locked instruction.
     @inlinable @inline(__always)
     public func add(_ amount: UInt64, to statistic: Int) {
-        let own = platter_get_stripes()
-        if own != 0, !isLocked {
-            let cell = unsafe Self.cells(own + offset) + (Self.firstStatistic + statistic)
+        let own = platter_get_stripes() & ownMask
+        if own != 0 {
+            let cell = unsafe Self.cells(own &+ offset) + (Self.firstStatistic + statistic)
             unsafe cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
         } else {
             addShared(amount, to: statistic)
+        }
+    }
+
+    /// Adds 1 to a cell and `amount` to the next: a count and what was counted.
+    @inlinable @inline(__always)
+    public func count(_ amount: UInt64, at statistic: Int) {
+        let own = platter_get_stripes() & ownMask
+        if own != 0 {
+            let cell = unsafe Self.cells(own &+ offset) + (Self.firstStatistic + statistic)
+            unsafe cell[0].store(cell[0].load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+            unsafe cell[1].store(cell[1].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+        } else {
+            addShared(1, to: statistic)
+            addShared(amount, to: statistic + 1)
         }
     }
 

@@ -47,7 +47,12 @@ static inline int platter_file_open(const char *path, int how) {
     }
     return fd;
 }
-static inline void platter_file_close(int fd) { close(fd); }
+// The lock goes by itself first: a child between fork and exec has the description open, too, and would keep it.
+static inline void platter_file_close(int fd) {
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    (void)fcntl(fd, 37 /* F_OFD_SETLK */, &lock);
+    close(fd);
+}
 
 struct platter_statx {
     uint32_t mask, blksize;

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// All disks and their partitions: what `list --json` prints, in `lsblk --json`'s shape.
+public struct DeviceList: Codable, Sendable, Equatable {
+    /// The disks.
+    public var blockdevices: [DeviceModel]
+
+    /// A list.
+    public init(blockdevices: [DeviceModel]) { self.blockdevices = blockdevices }
+}
+
+/// A disk or a partition as a line of a listing; the keys are lsblk's where lsblk has one.
+public struct DeviceModel: Codable, Sendable, Equatable {
+    /// The name.
+    public var name: String
+    /// `MAJOR:MINOR`.
+    public var majMin: String
+    /// Whether it can be taken out while in use: every disk here can.
+    public var removable: Bool
+    /// The size in bytes.
+    public var size: UInt64
+    /// Whether writes are refused.
+    public var readOnly: Bool
+    /// `disk` or `part`.
+    public var type: String
+    /// The sequence number of the disk: never used twice in one life of the daemon.
+    public var diskseq: UInt64
+    /// Where the disk is in its life.
+    public var state: String
+    /// The driver of the disk.
+    public var driver: String
+    /// How many handles are open on it.
+    public var openers: Int
+    /// Where a partition starts, in 512-byte sectors.
+    public var start: UInt64?
+    /// The type of a partition, as its table says.
+    public var partType: String?
+    /// The unique id of a partition.
+    public var partUUID: String?
+    /// The name of a partition, as its table says.
+    public var partLabel: String?
+    /// The partitions of a disk.
+    public var children: [DeviceModel]?
+
+    enum CodingKeys: String, CodingKey {
+        case name
+        case majMin = "maj:min"
+        case removable = "rm"
+        case size
+        case readOnly = "ro"
+        case type, diskseq, state, driver, openers, start
+        case partType = "parttype"
+        case partUUID = "partuuid"
+        case partLabel = "partlabel"
+        case children
+    }
+
+    /// A line of a listing.
+    public init(
+        name: String, majMin: String, size: UInt64, readOnly: Bool, type: String, diskseq: UInt64, state: String,
+        driver: String, openers: Int = 0
+    ) {
+        self.name = name
+        self.majMin = majMin
+        self.removable = true
+        self.size = size
+        self.readOnly = readOnly
+        self.type = type
+        self.diskseq = diskseq
+        self.state = state
+        self.driver = driver
+        self.openers = openers
+    }
+
+    /// Writes what a disk has, and what a partition has besides.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(name, forKey: .name)
+        try container.encode(majMin, forKey: .majMin)
+        try container.encode(removable, forKey: .removable)
+        try container.encode(size, forKey: .size)
+        try container.encode(readOnly, forKey: .readOnly)
+        try container.encode(type, forKey: .type)
+        try container.encode(diskseq, forKey: .diskseq)
+        try container.encode(state, forKey: .state)
+        try container.encode(driver, forKey: .driver)
+        try container.encode(openers, forKey: .openers)
+        if type == "part" {
+            try container.encode(start, forKey: .start)
+            try container.encode(partType, forKey: .partType)
+            try container.encode(partUUID, forKey: .partUUID)
+            try container.encode(partLabel, forKey: .partLabel)
+        }
+        // Like lsblk: no key where there are no children.
+        if let children, !children.isEmpty { try container.encode(children, forKey: .children) }
+    }
+}
+
+/// Everything about one disk: what `show --json` prints.
+public struct DiskDetail: Codable, Sendable, Equatable {
+    /// The line of the listing, with the partitions in it.
+    public var device: DeviceModel
+    /// The id of the daemon's life: with the sequence number it names the disk for ever.
+    public var instance: String
+    /// Changes when the disk changes; part of the ETag.
+    public var generation: String
+    /// The mode of a removal that is under way.
+    public var removal: String?
+    /// What the device can do.
+    public var profile: [String: String]
+    /// Settings and facts of the driver.
+    public var settings: [String: String]
+    /// Who holds the disk or a partition, since when.
+    public var holders: [OpenerModel]
+    /// Counters of the disk and of each partition, by device name.
+    public var statistics: [StatisticsModel]
+    /// What became of all I/O that the disk accepted.
+    public var ledger: LedgerModel
+    /// What clients can connect to.
+    public var exports: [ExportModel]
+
+    /// The parts that are of the device itself stand beside the others, not inside.
+    enum CodingKeys: String, CodingKey {
+        case instance, generation, removal, profile, settings, holders, statistics, ledger, exports
+    }
+
+    /// All about a disk.
+    public init(
+        device: DeviceModel, instance: String, generation: String, removal: String?, profile: [String: String],
+        settings: [String: String], holders: [OpenerModel], statistics: [StatisticsModel], ledger: LedgerModel,
+        exports: [ExportModel]
+    ) {
+        self.device = device
+        self.instance = instance
+        self.generation = generation
+        self.removal = removal
+        self.profile = profile
+        self.settings = settings
+        self.holders = holders
+        self.statistics = statistics
+        self.ledger = ledger
+        self.exports = exports
+    }
+
+    /// Reads the device's own keys and the others from one object.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        device = try DeviceModel(from: decoder)
+        instance = try container.decode(String.self, forKey: .instance)
+        generation = try container.decode(String.self, forKey: .generation)
+        removal = try container.decodeIfPresent(String.self, forKey: .removal)
+        profile = try container.decode([String: String].self, forKey: .profile)
+        settings = try container.decode([String: String].self, forKey: .settings)
+        holders = try container.decode([OpenerModel].self, forKey: .holders)
+        statistics = try container.decode([StatisticsModel].self, forKey: .statistics)
+        ledger = try container.decode(LedgerModel.self, forKey: .ledger)
+        exports = try container.decode([ExportModel].self, forKey: .exports)
+    }
+
+    /// Writes the device's own keys and the others into one object.
+    public func encode(to encoder: any Encoder) throws {
+        try device.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(instance, forKey: .instance)
+        try container.encode(generation, forKey: .generation)
+        try container.encodeIfPresent(removal, forKey: .removal)
+        try container.encode(profile, forKey: .profile)
+        try container.encode(settings, forKey: .settings)
+        try container.encode(holders, forKey: .holders)
+        try container.encode(statistics, forKey: .statistics)
+        try container.encode(ledger, forKey: .ledger)
+        try container.encode(exports, forKey: .exports)
+    }
+
+    /// The ETag of the disk: instance, sequence number and generation.
+    public var tag: String { DiskTag(instance: instance, diskseq: device.diskseq, generation: generation).text }
+}
+
+/// Who holds a device, how, and since when.
+public struct OpenerModel: Codable, Sendable, Equatable {
+    /// The device that is open.
+    public var device: String
+    /// What kind of holder: `nbd`, `scan`, `api`.
+    public var opener: String
+    /// `r`, `w` or `rw`.
+    public var mode: String
+    /// Whether it holds the device for itself alone.
+    public var claim: Bool
+    /// The process behind it.
+    public var pid: Int32?
+    /// The user behind it.
+    public var uid: UInt32?
+    /// What that process is called.
+    public var program: String?
+    /// Where a client came from.
+    public var address: String?
+    /// Since when, in seconds since 1970.
+    public var since: Double
+    /// How much I/O of it is under way.
+    public var inFlight: Int
+
+    enum CodingKeys: String, CodingKey {
+        case device, opener, mode, claim, pid, uid, program, address, since
+        case inFlight = "in_flight"
+    }
+
+    /// A holder.
+    public init(
+        device: String, opener: String, mode: String, claim: Bool, pid: Int32? = nil, uid: UInt32? = nil,
+        program: String? = nil, address: String? = nil, since: Double, inFlight: Int
+    ) {
+        self.device = device
+        self.opener = opener
+        self.mode = mode
+        self.claim = claim
+        self.pid = pid
+        self.uid = uid
+        self.program = program
+        self.address = address
+        self.since = since
+        self.inFlight = inFlight
+    }
+}
+
+/// The identity of a disk at a moment: what an ETag holds and If-Match asks for.
+public struct DiskTag: Sendable, Equatable {
+    /// The id of the daemon's life.
+    public var instance: String
+    /// The sequence number.
+    public var diskseq: UInt64
+    /// What changes with the disk; nil: any state of this disk.
+    public var generation: String?
+
+    /// A tag from its parts.
+    public init(instance: String, diskseq: UInt64, generation: String?) {
+        self.instance = instance
+        self.diskseq = diskseq
+        self.generation = generation
+    }
+
+    /// A tag from the text of a header, with or without quotes.
+    public init?(_ text: String) {
+        let parts = text.filter { $0 != "\"" }.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2 || parts.count == 3, let diskseq = UInt64(parts[1]), !parts[0].isEmpty else {
+            return nil
+        }
+        self.init(
+            instance: String(parts[0]), diskseq: diskseq, generation: parts.count == 3 ? String(parts[2]) : nil)
+    }
+
+    /// `"instance-7-1f0c"`, with the quotes.
+    public var text: String { "\"\(instance)-\(diskseq)" + (generation.map { "-" + $0 } ?? "") + "\"" }
+
+    /// Whether the disk with the other tag is the one that this tag asks for.
+    public func accepts(_ present: DiskTag) -> Bool {
+        instance == present.instance && diskseq == present.diskseq
+            && (generation == nil || generation == present.generation)
+    }
+}

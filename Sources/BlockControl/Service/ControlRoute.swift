@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Every route of the control interface: the router is built from this table, and the OpenAPI document is tested
+/// against it in both directions.
+public enum ControlRoute: CaseIterable, Sendable {
+    case listDisks, addDisk, showDisk, diskPartitions, removeDisk, cancelRemoval, resizeDisk, setDisk, rescanDisk
+    case quarantine
+    case listExports, addExport, removeExport
+    case events
+    case metrics, health, openAPI
+
+    /// The method.
+    public var method: String {
+        switch self {
+        case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .addExport: "POST"
+        case .removeExport: "DELETE"
+        default: "GET"
+        }
+    }
+
+    /// The path, with `{name}` and `{id}` where a name or an id stands.
+    public var path: String {
+        switch self {
+        case .listDisks, .addDisk: "/v1/disks"
+        case .showDisk: "/v1/disks/{name}"
+        case .diskPartitions: "/v1/disks/{name}/partitions"
+        case .removeDisk: "/v1/disks/{name}/remove"
+        case .cancelRemoval: "/v1/disks/{name}/cancel"
+        case .resizeDisk: "/v1/disks/{name}/resize"
+        case .setDisk: "/v1/disks/{name}/set"
+        case .rescanDisk: "/v1/disks/{name}/rescan"
+        case .quarantine: "/v1/quarantine"
+        case .listExports, .addExport: "/v1/exports"
+        case .removeExport: "/v1/exports/{id}"
+        case .events: "/v1/events"
+        case .metrics: "/metrics"
+        case .health: "/healthz"
+        case .openAPI: "/openapi.json"
+        }
+    }
+
+    /// Whether it changes a disk that is there: such a route honours If-Match.
+    public var honoursIfMatch: Bool {
+        switch self {
+        case .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockCore
+public import BlockPartitions
+internal import BlockSystem
+
+// The only place where values of the core become documents of the control interface.
+
+extension ControlService {
+    func model(of disk: Disk) -> DeviceModel {
+        let openers = disk.openers
+        var model = self.model(of: disk.part0, in: disk, openers: openers)
+        model.children = disk.partitions.map { self.model(of: $0, in: disk, openers: openers) }
+        return model
+    }
+
+    func model(of device: BlockDevice, in disk: Disk, openers: [OpenerRecord]) -> DeviceModel {
+        var model = DeviceModel(
+            name: device.name, majMin: "\(device.number.major):\(device.number.minor)",
+            size: device.size * UInt64(sectorSize), readOnly: device.isReadOnly,
+            type: device.partitionNumber == 0 ? "disk" : "part", diskseq: disk.sequence, state: disk.lifeState.word,
+            driver: disk.driverName, openers: openers.count { $0.device == device.name })
+        if device.partitionNumber > 0 {
+            model.start = device.start
+            model.partType = device.entry?.type
+            model.partUUID = device.entry?.uuid
+            model.partLabel = device.entry?.name
+        }
+        return model
+    }
+
+    func detail(of disk: Disk, through device: BlockDevice) async -> DiskDetail {
+        let openers = disk.openers
+        var settings: [String: String] = [:]
+        for (key, value) in disk.settings { settings[key] = value }
+        let model =
+            device.partitionNumber == 0
+            ? self.model(of: disk) : self.model(of: device, in: disk, openers: openers)
+        let devices = device.partitionNumber == 0 ? disk.devices : [device]
+        var exports: [ExportModel] = []
+        for device in devices { exports += await backend.exports(of: device.name) }
+        return DiskDetail(
+            device: model, instance: registry.instance, generation: generation(of: disk),
+            removal: disk.lifeState.removal?.rawValue, profile: ControlService.words(disk.profile), settings: settings,
+            holders: openers.filter { device.partitionNumber == 0 || $0.device == device.name }
+                .map(OpenerModel.init),
+            statistics: devices.map { StatisticsModel(device: $0.name, $0.statistics()) },
+            ledger: LedgerModel(disk.ledger()), exports: exports)
+    }
+
+    func tag(of disk: Disk) -> DiskTag {
+        DiskTag(instance: registry.instance, diskseq: disk.sequence, generation: generation(of: disk))
+    }
+
+    // A digest of what a caller may have based a decision on: it changes when one of these does.
+    private func generation(of disk: Disk) -> String {
+        var digest = FNV1a()
+        digest.add(disk.lifeState.word)
+        for device in disk.devices {
+            digest.add(device.name)
+            digest.add("\(device.start) \(device.size) \(device.isReadOnly)")
+        }
+        return digest.text
+    }
+
+    private static func words(_ profile: DriverProfile) -> [String: String] {
+        [
+            "style": profile.style.rawValue, "logical_block_size": "\(profile.logicalBlockSize)",
+            "physical_block_size": "\(profile.physicalBlockSize)", "optimal_io_size": "\(profile.optimalIO)",
+            "write_cache": profile.hasWriteCache ? "yes" : "no", "fua": profile.fua.rawValue,
+            "discard": profile.discard.rawValue, "write_zeroes": profile.writeZeroes.rawValue,
+            "fast_zeroes": profile.hasFastZeroes ? "yes" : "no", "rotational": profile.isRotational ? "yes" : "no",
+            "volatile": profile.isVolatile ? "yes" : "no",
+        ]
+    }
+}
+
+/// A digest for change detection, not for secrets.
+struct FNV1a {
+    private var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    mutating func add(_ text: String) {
+        for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        value = (value ^ 0xff) &* 0x100_0000_01b3
+    }
+
+    var text: String { String(value, radix: 16) }
+}
+
+extension DiskState {
+    var removal: RemovalMode? {
+        switch self {
+        case .leaving(let mode), .flushing(let mode), .cut(let mode): mode
+        case .adding, .live, .owing, .gone: nil
+        }
+    }
+}
+
+extension OpenerModel {
+    init(_ record: OpenerRecord) {
+        self.init(
+            device: record.device, opener: record.identity.kind, mode: record.mode.filter { $0 != "x" },
+            claim: record.mode.contains("x"), pid: record.identity.process, uid: record.identity.user,
+            program: record.identity.program, address: record.identity.address, since: record.since,
+            inFlight: record.inFlight)
+    }
+}
+
+extension RemovalModel {
+    init(_ report: RemovalReport, outcome: String, requested: RemovalMode) {
+        self.init(
+            outcome: outcome, disk: report.disk, diskseq: report.sequence, mode: report.mode.rawValue,
+            requestedMode: requested.rawValue, state: report.state)
+        durationSeconds = Double(report.durationNanoseconds) / 1e9
+        deadlinePassed = report.deadlinePassed
+        inFlight = report.inFlight
+        parked = report.parked
+        failed = report.failed
+        failedWriteBytes = report.failedWriteBytes
+        unflushedBytes = report.unflushedBytes
+        flush = report.flush.rawValue
+        quarantined = report.quarantined
+        quarantinedBytes = UInt64(report.quarantinedBytes)
+        driverFaults = report.driverFaults
+        stuckSinks = report.stuckSinks
+        openers = report.openers.map(OpenerModel.init)
+        notes = report.notes
+    }
+}
+
+extension QuarantineModel {
+    init(_ record: QuarantineRecord) {
+        self.init(
+            disk: record.disk, diskseq: record.sequence, driver: record.driver, ios: record.count,
+            bytes: UInt64(record.bytes), since: record.since)
+    }
+}
+
+extension StatisticsModel {
+    init(device: String, _ statistics: DiskStatistics) {
+        self.init(device: device)
+        reads = Kind(statistics.reads)
+        writes = Kind(statistics.writes)
+        discards = Kind(statistics.discards)
+        flushes = Kind(statistics.flushes)
+        inFlight = statistics.inFlight
+    }
+}
+
+extension StatisticsModel.Kind {
+    fileprivate init(_ group: DiskStatistics.Group) {
+        self.init(
+            completed: group.completed, bytes: group.sectors * UInt64(sectorSize),
+            seconds: Double(group.nanoseconds) / 1e9)
+    }
+}
+
+extension LedgerModel {
+    init(_ ledger: Ledger) {
+        self.init(
+            accepted: ledger.accepted, ok: ledger.ok, failed: ledger.failed, expired: ledger.expired,
+            quarantined: ledger.quarantined, late: ledger.late, inFlight: ledger.inFlight, refused: ledger.refused,
+            driverFaults: ledger.driverFaults)
+    }
+}
+
+extension EventModel {
+    init(_ event: DiskEvent) {
+        self.init(
+            seqnum: event.sequence, action: event.action.rawValue, devpath: event.path, devname: event.device,
+            devtype: event.deviceType, major: UInt32(clamping: event.number.major),
+            minor: UInt32(clamping: event.number.minor), diskseq: event.diskSequence, partn: event.partition,
+            partname: event.partitionName, partuuid: event.partitionUUID, time: event.time)
+        for text in event.extra {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            properties[String(parts[0])] = parts.count > 1 ? String(parts[1]) : ""
+        }
+    }
+}
+
+extension PartitionTableModel {
+    /// A scan as a document.
+    public init(_ scan: PartitionScan, sectorSize: Int) {
+        self.init(
+            table: scan.table?.rawValue, sectorSize: sectorSize,
+            partitions: scan.entries.map {
+                Entry(number: $0.number, start: $0.start, size: $0.size, type: $0.type, uuid: $0.uuid, name: $0.name)
+            }, warnings: scan.warnings)
+    }
+}
+
+extension RescanModel {
+    init(_ disk: Disk, _ report: RescanReport) {
+        self.init(
+            disk: disk.name, diskseq: disk.sequence, table: report.table, partitions: disk.partitions.map(\.name),
+            added: report.added, removed: report.removed, warnings: report.warnings)
+    }
+}

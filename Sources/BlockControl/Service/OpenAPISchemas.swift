@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension OpenAPIDocument {
+    /// The documents that go in and out; it ends what ``text`` began.
+    static let schemas = #"""
+            "schemas": {
+              "DeviceList": {
+                "type": "object",
+                "required": ["blockdevices"],
+                "properties": {
+                  "blockdevices": {"type": "array", "items": {"$ref": "#/components/schemas/Device"}}
+                }
+              },
+              "Device": {
+                "type": "object",
+                "required": [
+                  "name",
+                  "maj:min",
+                  "rm",
+                  "size",
+                  "ro",
+                  "type",
+                  "diskseq",
+                  "state",
+                  "driver",
+                  "openers"
+                ],
+                "properties": {
+                  "name": {"type": "string"},
+                  "maj:min": {"type": "string"},
+                  "rm": {"type": "boolean"},
+                  "size": {"type": "integer", "description": "bytes"},
+                  "ro": {"type": "boolean"},
+                  "type": {"type": "string", "enum": ["disk", "part"]},
+                  "diskseq": {"type": "integer"},
+                  "state": {"type": "string", "enum": ["adding", "live", "removing", "owing", "gone"]},
+                  "driver": {"type": "string"},
+                  "openers": {"type": "integer"},
+                  "start": {"type": "integer", "description": "512-byte sectors; partitions only"},
+                  "parttype": {"type": ["string", "null"]},
+                  "partuuid": {"type": ["string", "null"]},
+                  "partlabel": {"type": ["string", "null"]},
+                  "children": {"type": "array", "items": {"$ref": "#/components/schemas/Device"}}
+                }
+              },
+              "Disk": {
+                "allOf": [
+                  {"$ref": "#/components/schemas/Device"},
+                  {
+                    "type": "object",
+                    "required": [
+                      "instance",
+                      "generation",
+                      "removal",
+                      "profile",
+                      "settings",
+                      "holders",
+                      "statistics",
+                      "ledger",
+                      "exports"
+                    ],
+                    "properties": {
+                      "instance": {"type": "string"},
+                      "generation": {"type": "string"},
+                      "removal": {"type": ["string", "null"]},
+                      "profile": {"type": "object", "additionalProperties": {"type": "string"}},
+                      "settings": {"type": "object", "additionalProperties": {"type": "string"}},
+                      "holders": {"type": "array", "items": {"$ref": "#/components/schemas/Opener"}},
+                      "statistics": {"type": "array", "items": {"$ref": "#/components/schemas/Statistics"}},
+                      "ledger": {"$ref": "#/components/schemas/Ledger"},
+                      "exports": {"type": "array", "items": {"$ref": "#/components/schemas/Export"}}
+                    }
+                  }
+                ]
+              },
+              "Opener": {
+                "type": "object",
+                "required": [
+                  "device",
+                  "opener",
+                  "mode",
+                  "claim",
+                  "pid",
+                  "uid",
+                  "program",
+                  "address",
+                  "since",
+                  "in_flight"
+                ],
+                "properties": {
+                  "device": {"type": "string"},
+                  "opener": {"type": "string"},
+                  "mode": {"type": "string"},
+                  "claim": {"type": "boolean"},
+                  "pid": {"type": ["integer", "null"]},
+                  "uid": {"type": ["integer", "null"]},
+                  "program": {"type": ["string", "null"]},
+                  "address": {"type": ["string", "null"]},
+                  "since": {"type": "number", "description": "seconds since 1970"},
+                  "in_flight": {"type": "integer"}
+                }
+              },
+              "Counters": {
+                "type": "object",
+                "required": ["completed", "bytes", "seconds"],
+                "properties": {
+                  "completed": {"type": "integer"},
+                  "bytes": {"type": "integer"},
+                  "seconds": {"type": "number"}
+                }
+              },
+              "Statistics": {
+                "type": "object",
+                "required": ["device", "reads", "writes", "discards", "flushes", "in_flight"],
+                "properties": {
+                  "device": {"type": "string"},
+                  "reads": {"$ref": "#/components/schemas/Counters"},
+                  "writes": {"$ref": "#/components/schemas/Counters"},
+                  "discards": {"$ref": "#/components/schemas/Counters"},
+                  "flushes": {"$ref": "#/components/schemas/Counters"},
+                  "in_flight": {"type": "integer"}
+                }
+              },
+              "Ledger": {
+                "type": "object",
+                "required": [
+                  "accepted",
+                  "ok",
+                  "failed",
+                  "expired",
+                  "quarantined",
+                  "late",
+                  "in_flight",
+                  "refused",
+                  "driver_faults"
+                ],
+                "properties": {
+                  "accepted": {"type": "integer"},
+                  "ok": {"type": "integer"},
+                  "failed": {"type": "integer"},
+                  "expired": {"type": "integer"},
+                  "quarantined": {"type": "integer"},
+                  "late": {"type": "integer"},
+                  "in_flight": {"type": "integer"},
+                  "refused": {"type": "integer"},
+                  "driver_faults": {"type": "integer"}
+                }
+              },
+              "Add": {
+                "type": "object",
+                "required": ["driver"],
+                "properties": {
+                  "driver": {"type": "string"},
+                  "parameters": {
+                    "type": "object",
+                    "additionalProperties": {"type": ["string", "array"], "items": {"type": "string"}},
+                    "description": "key=value; a list where a key repeats; bare words under the empty key"
+                  }
+                }
+              },
+              "Remove": {
+                "type": "object",
+                "required": [],
+                "properties": {
+                  "mode": {
+                    "type": "string",
+                    "enum": ["safe", "deferred", "hide", "soft", "hard", "surprise"],
+                    "default": "safe"
+                  },
+                  "timeout_seconds": {"type": "number"},
+                  "wait": {"type": "boolean"},
+                  "dry_run": {"type": "boolean"}
+                }
+              },
+              "Removal": {
+                "type": "object",
+                "required": [
+                  "outcome",
+                  "disk",
+                  "diskseq",
+                  "mode",
+                  "requested_mode",
+                  "state",
+                  "duration_seconds",
+                  "deadline_passed",
+                  "in_flight",
+                  "parked",
+                  "failed",
+                  "failed_write_bytes",
+                  "unflushed_bytes",
+                  "flush",
+                  "quarantined",
+                  "quarantined_bytes",
+                  "driver_faults",
+                  "stuck_sinks",
+                  "openers",
+                  "notes"
+                ],
+                "properties": {
+                  "outcome": {
+                    "type": "string",
+                    "enum": [
+                      "removed",
+                      "pending",
+                      "busy",
+                      "failed",
+                      "cancelled",
+                      "would-remove",
+                      "would-wait",
+                      "would-be-busy"
+                    ]
+                  },
+                  "disk": {"type": "string"},
+                  "diskseq": {"type": "integer"},
+                  "mode": {"type": "string"},
+                  "requested_mode": {"type": "string"},
+                  "state": {"type": "string"},
+                  "duration_seconds": {"type": "number"},
+                  "deadline_passed": {"type": "boolean"},
+                  "in_flight": {"type": "integer"},
+                  "parked": {"type": "integer"},
+                  "failed": {"type": "integer"},
+                  "failed_write_bytes": {"type": "integer"},
+                  "unflushed_bytes": {"type": ["integer", "null"]},
+                  "flush": {"type": "string"},
+                  "quarantined": {"type": "integer"},
+                  "quarantined_bytes": {"type": "integer"},
+                  "driver_faults": {"type": "integer"},
+                  "stuck_sinks": {"type": "integer"},
+                  "openers": {"type": "array", "items": {"$ref": "#/components/schemas/Opener"}},
+                  "notes": {"type": "array", "items": {"type": "string"}}
+                }
+              },
+              "Resize": {
+                "type": "object",
+                "required": ["size"],
+                "properties": {"size": {"type": "integer", "description": "bytes"}}
+              },
+              "Set": {
+                "type": "object",
+                "required": ["settings"],
+                "properties": {"settings": {"type": "object", "additionalProperties": {"type": "string"}}}
+              },
+              "Rescan": {
+                "type": "object",
+                "required": ["disk", "diskseq", "table", "partitions", "added", "removed", "warnings"],
+                "properties": {
+                  "disk": {"type": "string"},
+                  "diskseq": {"type": "integer"},
+                  "table": {"type": ["string", "null"]},
+                  "partitions": {"type": "array", "items": {"type": "string"}},
+                  "added": {"type": "array", "items": {"type": "string"}},
+                  "removed": {"type": "array", "items": {"type": "string"}},
+                  "warnings": {"type": "array", "items": {"type": "string"}}
+                }
+              },
+              "PartitionTable": {
+                "type": "object",
+                "required": ["table", "sector_size", "partitions", "warnings"],
+                "properties": {
+                  "table": {"type": ["string", "null"]},
+                  "sector_size": {"type": "integer"},
+                  "partitions": {"type": "array", "items": {"$ref": "#/components/schemas/Partition"}},
+                  "warnings": {"type": "array", "items": {"type": "string"}}
+                }
+              },
+              "Partition": {
+                "type": "object",
+                "required": ["number", "start", "size", "type", "uuid", "name"],
+                "properties": {
+                  "number": {"type": "integer"},
+                  "start": {"type": "integer"},
+                  "size": {"type": "integer"},
+                  "type": {"type": ["string", "null"]},
+                  "uuid": {"type": ["string", "null"]},
+                  "name": {"type": ["string", "null"]}
+                }
+              },
+              "QuarantineList": {
+                "type": "object",
+                "required": ["quarantine"],
+                "properties": {
+                  "quarantine": {"type": "array", "items": {"$ref": "#/components/schemas/Quarantine"}}
+                }
+              },
+              "Quarantine": {
+                "type": "object",
+                "required": ["disk", "diskseq", "driver", "ios", "bytes", "since"],
+                "properties": {
+                  "disk": {"type": "string"},
+                  "diskseq": {"type": "integer"},
+                  "driver": {"type": "string"},
+                  "ios": {"type": "integer"},
+                  "bytes": {"type": "integer"},
+                  "since": {"type": "number"}
+                }
+              },
+              "AddExport": {
+                "type": "object",
+                "required": ["device", "kind"],
+                "properties": {
+                  "device": {"type": "string"},
+                  "kind": {"type": "string"},
+                  "parameters": {
+                    "type": "object",
+                    "additionalProperties": {"type": ["string", "array"], "items": {"type": "string"}},
+                    "description": "key=value; a list where a key repeats; bare words under the empty key"
+                  }
+                }
+              },
+              "ExportList": {
+                "type": "object",
+                "required": ["exports"],
+                "properties": {"exports": {"type": "array", "items": {"$ref": "#/components/schemas/Export"}}}
+              },
+              "Export": {
+                "type": "object",
+                "required": ["id", "kind", "device", "name", "uri", "ro"],
+                "properties": {
+                  "id": {"type": ["string", "null"]},
+                  "kind": {"type": "string"},
+                  "device": {"type": "string"},
+                  "name": {"type": "string"},
+                  "uri": {"type": "string"},
+                  "ro": {"type": "boolean"}
+                }
+              },
+              "Health": {
+                "type": "object",
+                "required": ["status", "instance", "version", "pid", "disks", "uptime_seconds"],
+                "properties": {
+                  "status": {"type": "string"},
+                  "instance": {"type": "string"},
+                  "version": {"type": "string"},
+                  "pid": {"type": "integer"},
+                  "disks": {"type": "integer"},
+                  "uptime_seconds": {"type": "number"}
+                }
+              },
+              "Event": {
+                "type": "object",
+                "required": [
+                  "seqnum",
+                  "action",
+                  "devpath",
+                  "subsystem",
+                  "devname",
+                  "devtype",
+                  "major",
+                  "minor",
+                  "diskseq",
+                  "partn",
+                  "partname",
+                  "partuuid",
+                  "time",
+                  "properties"
+                ],
+                "properties": {
+                  "seqnum": {"type": "integer"},
+                  "action": {"type": "string"},
+                  "devpath": {"type": "string"},
+                  "subsystem": {"type": "string"},
+                  "devname": {"type": "string"},
+                  "devtype": {"type": "string"},
+                  "major": {"type": "integer"},
+                  "minor": {"type": "integer"},
+                  "diskseq": {"type": "integer"},
+                  "partn": {"type": ["integer", "null"]},
+                  "partname": {"type": ["string", "null"]},
+                  "partuuid": {"type": ["string", "null"]},
+                  "time": {"type": "number"},
+                  "properties": {"type": "object", "additionalProperties": {"type": "string"}}
+                }
+              },
+              "Problem": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                  "type": {"type": "string"},
+                  "title": {"type": "string"},
+                  "status": {"type": "integer"},
+                  "detail": {"type": "string"},
+                  "errno": {"type": ["string", "null"]},
+                  "disk": {"type": ["string", "null"]},
+                  "diskseq": {"type": ["integer", "null"]},
+                  "openers": {
+                    "oneOf": [
+                      {"type": "array", "items": {"$ref": "#/components/schemas/Opener"}},
+                      {"type": "null"}
+                    ]
+                  },
+                  "report": {"oneOf": [{"$ref": "#/components/schemas/Removal"}, {"type": "null"}]}
+                }
+              }
+            }
+          }
+        }
+        """#
+}

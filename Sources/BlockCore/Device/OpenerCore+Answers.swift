@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockSystem
+internal import Synchronization
+
+/// The way back: statistics, then the submitter, then the slot.
+extension OpenerCore {
+    /// Statistics, then the submitter, then the slot.
+    func deliver(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
+        let isInside = ThreadContext.inside == Unretained(self).bits
+        let operation = slot.element.operation
+        // A write whose flush for FUA was the last step counts as the write it was.
+        let wasFlushedFor = operation == .flush && slot.element.sectorCount > 0
+        let group = DiskStatistics.group(of: wasFlushedFor ? .write : operation)
+        cells.count(slot.element.sectorCount, at: group * 3)
+        partitionCells?.count(slot.element.sectorCount, at: group * 3)
+        if isInside, own.element.batchStart != 0 {
+            own.element.batchCounts[group] &+= 1
+        } else {
+            let spent = Instant.now.nanoseconds &- slot.element.start
+            cells.add(spent, to: group * 3 + 2)
+            partitionCells?.add(spent, to: group * 3 + 2)
+        }
+        if status != .ok {
+            disk.noteFailure(status, isWrite: operation.isWrite, sectors: slot.element.sectorCount)
+        } else if wasFlushedFor || slot.element.flags.contains(.fua) {
+            disk.noteDurable(sectors: group == 1 ? slot.element.sectorCount : 0)
+            if wasFlushedFor { disk.noteFlush(upTo: slot.element.flushMark) }
+        } else if operation == .flush {
+            disk.noteFlush(upTo: slot.element.flushMark)
+        }
+        if slot.element.bounced.count > 0, operation == .read, status == .ok,
+            !isOrphaned.load(ordering: .acquiring)
+        {
+            slot.element.bounced.copy(from: slot.element.memory)
+        }
+        let wasBounced = slot.element.bounced.count > 0
+        tell(slot, status, withBuffer: !wasBounced)
+        slot.element.buffer = nil
+        if isInside { giveBackInside(slot) } else { giveBack(slot) }
+    }
+
+    /// Answers what was never let in. Not part of the statistics: it was never accepted.
+    func refuse(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
+        if status == .gone { disk.noteRefusedGone() }
+        tell(slot, status, withBuffer: slot.element.bounced.count == 0)
+        slot.element.buffer = nil
+        giveBack(slot)
+    }
+
+    private func tell(_ slot: Stable<BioSlot>, _ status: BlockStatus, withBuffer: Bool) {
+        if isOrphaned.load(ordering: .acquiring) {
+            swallowed.add()
+            return
+        }
+        let outer = ThreadContext.inside
+        // A sink may submit: what it submits waits for the outermost submission where there is one.
+        sink.completed(
+            token: slot.element.token, status: status, buffer: withBuffer ? slot.element.buffer.take() : nil)
+        ThreadContext.inside = outer
+    }
+
+    func refuseWithoutSlot(_ data: consuming BioData, _ token: UInt64) {
+        switch consume data {
+        case .owned(let buffer, _): sink.completed(token: token, status: .again, buffer: consume buffer)
+        default: sink.completed(token: token, status: .again, buffer: nil)
+        }
+    }
+
+    // MARK: Slots
+
+    func takeFree() -> Stable<BioSlot>? {
+        if own.element.freeHead == 0 {
+            // Pairs with the release in `giveBack`.
+            own.element.freeHead = returned.exchange(0, ordering: .acquiring)
+        }
+        guard let slot = Stable<BioSlot>(bits: own.element.freeHead) else { return nil }
+        own.element.freeHead = slot.element.next
+        return slot
+    }
+
+    /// On the submitting thread, inside its submit: no locked instruction.
+    private func giveBackInside(_ slot: Stable<BioSlot>) {
+        slot.element.phase.store(BioSlot.Phase.free.rawValue, ordering: .relaxed)
+        slot.element.next = own.element.freeHead
+        own.element.freeHead = slot.bits
+    }
+
+    /// On any thread. The last one after the close lets the whole thing go.
+    func giveBack(_ slot: Stable<BioSlot>) {
+        slot.element.phase.store(BioSlot.Phase.free.rawValue, ordering: .releasing)
+        var old = returned.load(ordering: .relaxed)
+        while true {
+            let isClosed = old & 1 == 1
+            if !isClosed { slot.element.next = old }
+            let (exchanged, now) = returned.compareExchange(
+                expected: old, desired: isClosed ? old - 2 : slot.bits, ordering: .acquiringAndReleasing)
+            if exchanged {
+                if isClosed, old == 3 { disk.forget(self) }
+                return
+            }
+            old = now
+        }
+    }
+
+    /// Ends the opener. Answers that are still to come are swallowed, and the last of them frees it.
+    func close() {
+        endBatch()
+        isOrphaned.store(true, ordering: .releasing)
+        var back = 0
+        count(own.element.freeHead, into: &back)
+        while true {
+            count(returned.exchange(0, ordering: .acquiring), into: &back)
+            let out = slotCount - back
+            if out == 0 {
+                disk.closed(self, isLast: true)
+                return
+            }
+            // Held while the disk is told, so that the last answer cannot free it under us.
+            if returned.compareExchange(
+                expected: 0, desired: UInt(out + 1) << 1 | 1, ordering: .acquiringAndReleasing
+            ).exchanged {
+                disk.closed(self, isLast: false)
+                if returned.wrappingSubtract(2, ordering: .acquiringAndReleasing).oldValue == 3 { disk.forget(self) }
+                return
+            }
+        }
+    }
+
+    private func count(_ head: UInt, into total: inout Int) {
+        var next = head
+        while let slot = Stable<BioSlot>(bits: next) {
+            total += 1
+            next = slot.element.next
+        }
+    }
+
+    /// I/Os that are somewhere between submit and slot; exact only when nothing moves.
+    var inFlight: Int {
+        var count = 0
+        for index in 0..<slotCount
+        where slab.advanced(by: index).element.phase.load(ordering: .relaxed) == BioSlot.Phase.entered.rawValue {
+            count += 1
+        }
+        return count
+    }
+
+    // MARK: The deadline's side
+
+    /// Fails to the submitter everything that the driver still owes, and counts it; the gate is dead and fenced.
+    ///
+    /// Returns what was claimed, and how many were just being delivered: those are a stuck sink's.
+    func claimOwed() -> (claimed: Int, bytes: Int, delivering: Int) {
+        var result = (claimed: 0, bytes: 0, delivering: 0)
+        for index in 0..<slotCount {
+            let slot = slab.advanced(by: index)
+            // Between the count and its outcome lie a few instructions of the submitter: wait for them, not longer.
+            while slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entering.rawValue { yieldThread() }
+            guard slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entered.rawValue else { continue }
+            guard slot.element.mine.load(ordering: .sequentiallyConsistent) == 0 else {
+                result.delivering += 1
+                continue
+            }
+            let won = slot.element.owner.compareExchange(
+                expected: BioSlot.Owner.nobody.rawValue, desired: BioSlot.Owner.deadline.rawValue,
+                ordering: .acquiringAndReleasing
+            ).exchanged
+            guard won else { continue }
+            result.claimed += 1
+            let operation = slot.element.operation
+            // Memory that belongs to the driver until it answers counts as held; borrowed memory was never given to it.
+            let bytes = slot.element.buffer == nil ? 0 : slot.element.byteCount
+            result.bytes += bytes
+            disk.noteExpired(isWrite: operation.isWrite, sectors: slot.element.sectorCount, bytes: bytes)
+            if isOrphaned.load(ordering: .acquiring) {
+                swallowed.add()
+            } else {
+                sink.completed(token: slot.element.token, status: .gone, buffer: nil)
+            }
+        }
+        return result
+    }
+}

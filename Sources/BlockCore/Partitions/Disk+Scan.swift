@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import BlockPartitions
+internal import BlockSystem
+
+extension Disk {
+    /// Reads the partition table that is on the disk now, and changes nothing.
+    ///
+    /// - Throws: EIO when it cannot be read by the deadline, ENODEV when the disk is gone.
+    public func scanTable(
+        policy: PartitionPolicy = .platter, deadline: Duration = .seconds(10)
+    ) async throws(DiskError) -> PartitionScan {
+        try await onControlThread("pl-scan") { [self] () throws(DiskError) in
+            guard var reader = DeviceReader(self, deadline: Instant.now + deadline) else { throw goneError() }
+            let scan = scanPartitions(&reader, policy: policy)
+            if reader.hasTimedOut {
+                throw DiskError(
+                    errno: DiskError.ioError, disk: name, sequence: sequence,
+                    reason: "the partition table of \(name) could not be read in time: its driver does not answer")
+            }
+            if let failure = scan.error {
+                throw DiskError(
+                    errno: DiskError.ioError, disk: name, sequence: sequence,
+                    reason: "the partition table of \(name) cannot be read: \(failure)")
+            }
+            return scan
+        }
+    }
+}

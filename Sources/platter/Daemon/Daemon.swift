@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockControl
+import BlockCore
+import BlockNBD
+import BlockSystem
+import Logging
+
+/// The daemon: what it holds, and the order in which it comes and goes.
+final class Daemon: Sendable {
+    /// Why it is to end.
+    enum End: Sendable {
+        case signal(HostSignals.Ending)
+        case command(Int32)
+    }
+
+    private let plan: ServePlan
+    private let logger: Logger
+    private let registry = DiskRegistry()
+    private let nbd: NBDExports
+    private let backend: DaemonBackend
+    private let control: ControlServer
+    private let lock: LockFile
+
+    /// Takes the place; nothing is served yet.
+    init(_ plan: ServePlan) throws(Problem) {
+        self.plan = plan
+        let level = plan.logLevel
+        let logger = Logger(label: "platter") { _ in StandardErrorLog(level: level) }
+        self.logger = logger
+        lock = try Daemon.takePlace(plan.paths)
+        do throws(SystemError) {
+            nbd = try NBDExports(registry) { level, text in logger.log(level: Logger.Level(level), "\(text)") }
+        } catch {
+            throw Problem(.failed, "the NBD server cannot be started: \(error)", errno: error.name)
+        }
+        backend = DaemonBackend(registry: registry, nbd: nbd)
+        let service = ControlService(
+            registry: registry, backend: backend, version: Platter.version, logger: logger)
+        control = ControlServer(service: service, logger: logger)
+    }
+
+    /// Serves until told to end, and returns the exit status.
+    func run() async throws -> Int32 {
+        let (ends, ending) = AsyncStream.makeStream(of: End.self)
+        HostSignals.watch { ending.yield(.signal($0)) }
+        var status = ExitStatus.done.rawValue
+        do {
+            let disk = try await start()
+            let child = try startCommand(disk, ending)
+            for await end in ends {
+                switch end {
+                case .command(let result): status = result
+                case .signal(let signal):
+                    logger.notice("ending", metadata: ["signal": "\(signal)"])
+                    // The command goes first: its end, or another signal, is what is waited for next.
+                    if let child,
+                        !isAsked.withLock({ was in
+                            defer { was = true }; return was
+                        })
+                    {
+                        child.terminate()
+                        continue
+                    }
+                }
+                break
+            }
+        } catch {
+            await stop(ends)
+            throw error
+        }
+        let outcome = await stop(ends)
+        return plan.command == nil ? outcome.rawValue : status
+    }
+
+    private let isAsked = Lock(false)
+
+    // MARK: Coming
+
+    /// One daemon for a control socket: whoever holds the lock file.
+    private static func takePlace(_ paths: ControlPaths) throws(Problem) -> LockFile {
+        if HostFile.status(paths.directory) == nil {
+            do throws(SystemError) {
+                try HostFile.makeDirectory(paths.directory, mode: 0o700)
+            } catch {
+                throw Problem(
+                    error.name == "EACCES" ? .notPermitted : .failed,
+                    "the directory \(paths.directory) of the control socket cannot be made: \(error); "
+                        + "name another place with --socket",
+                    errno: error.name)
+            }
+        }
+        try paths.checkOwner()
+        do throws(SystemError) {
+            return try LockFile(path: paths.lockFile)
+        } catch {
+            if error.name == "EAGAIN" {
+                let holder = LockFile.holder(path: paths.lockFile).map { " (process \($0))" } ?? ""
+                throw Problem(
+                    .busy,
+                    "a daemon\(holder) serves \(paths.socket) already; use it, or name another socket with --socket",
+                    errno: "EBUSY")
+            }
+            throw Problem(
+                error.name == "EACCES" ? .notPermitted : .failed,
+                "the lock file \(paths.lockFile) cannot be taken: \(error); name another place with --socket",
+                errno: error.name)
+        }
+    }
+
+    /// Everything comes up from below, the control socket last: that it exists means ready.
+    private func start() async throws -> Disk? {
+        let limit = Host.raiseOpenFiles()
+        logger.debug("open files", metadata: ["limit": "\(limit.now.map(String.init) ?? "none")"])
+        var last: Disk?
+        for disk in plan.disks {
+            do throws(Problem) {
+                last = try await backend.add(driver: disk.driver, parameters: disk.parameters)
+            } catch {
+                throw Problem(error.kind, disk.locate(error.detail), errno: error.errno, disk: error.disk)
+            }
+            if let last {
+                logger.info("disk added", metadata: ["disk": "\(last.name)", "diskseq": "\(last.sequence)"])
+            }
+        }
+        for address in plan.nbd {
+            let listener = try nbd.listen(on: address)
+            logger.info("serving NBD", metadata: ["address": "\(listener.address)"])
+        }
+        if let http = plan.http { try await serveTCP(http.host, http.port) }
+        do {
+            try await control.listen(unix: plan.paths.socket)
+        } catch let error as SystemError {
+            throw Problem(
+                error.name == "EACCES" ? .notPermitted : .failed,
+                "the control socket \(plan.paths.socket) cannot be made: \(error)", errno: error.name)
+        }
+        logger.info(
+            "ready", metadata: ["control": "\(plan.paths.socket)", "instance": "\(registry.instance)"])
+        plan.manager.notify("READY=1\nSTATUS=Serving \(Units.plural(registry.disks.count, "disk"))")
+        return last
+    }
+
+    private func serveTCP(_ host: String, _ port: Int) async throws {
+        let token = try TokenFile.token(plan.tokenFile)
+        let remote = ControlServer.Remote(
+            host: host, port: port, token: token, metricsAreOpen: plan.metricsAreOpen)
+        let bound: Int
+        do {
+            bound = try await control.listen(tcp: remote)
+        } catch {
+            throw Problem(.failed, "cannot serve HTTP at \(host):\(port): \(error)")
+        }
+        logger.info("serving HTTP", metadata: ["address": "\(host):\(bound)", "token": "\(plan.tokenFile)"])
+    }
+
+    // MARK: The command of --run
+
+    private func startCommand(_ disk: Disk?, _ ending: AsyncStream<End>.Continuation) throws(Problem) -> ShellCommand? {
+        guard let command = plan.command else { return nil }
+        let address = nbd.addresses.first
+        var variables: [(name: String, value: String)] = [("PLATTER_SOCKET", plan.paths.socket)]
+        if let address {
+            variables.append(("nbd", "\(address)"))
+            if let disk { variables.append(("uri", address.uri(export: disk.name))) }
+            if case .unix(let path) = address { variables.append(("unixsocket", path)) }
+        }
+        let child: ShellCommand
+        do throws(SystemError) {
+            child = try ShellCommand(command, environment: variables)
+        } catch {
+            throw Problem(.failed, "the command of --run cannot be started: \(error)", errno: error.name)
+        }
+        WorkerThread.detach(name: "pl-command") { ending.yield(.command(child.wait())) }
+        return child
+    }
+
+    // MARK: Going
+
+    /// Takes no more clients, removes the disks as `hard` does, then lets everything go. Another signal cuts.
+    @discardableResult
+    private func stop(_ ends: AsyncStream<End>) async -> ExitStatus {
+        plan.manager.notify("STOPPING=1")
+        await control.stopListening()
+        nbd.stopListening()
+        let impatience = Task {
+            for await end in ends {
+                guard case .signal = end else { continue }
+                logger.warning("cutting")
+                await removeAll(.surprise)
+            }
+        }
+        let status = await removeAll(.hard)
+        impatience.cancel()
+        await control.stop()
+        // The disks are gone: whoever is still connected has had every answer.
+        await withCheckedContinuation { continuation in
+            WorkerThread.detach(name: "pl-nbd-stop") { [nbd] in
+                nbd.stop(within: .seconds(1))
+                continuation.resume()
+            }
+        }
+        HostFile.remove(plan.paths.socket)
+        if let directory = plan.privateDirectory {
+            HostFile.remove(plan.paths.lockFile)
+            HostFile.remove(directory + "/nbd.sock")
+            HostFile.removeDirectory(directory)
+        }
+        logger.info("ended")
+        return status
+    }
+
+    @discardableResult
+    private func removeAll(_ mode: RemovalMode) async -> ExitStatus {
+        await withTaskGroup(of: ExitStatus.self) { group in
+            for disk in registry.disks {
+                group.addTask { [logger] in
+                    let outcome = await disk.remove(mode, deadline: nil, wait: true)
+                    guard case .removed(let report) = outcome else { return .done }
+                    logger.notice(
+                        "disk removed",
+                        metadata: [
+                            "disk": "\(report.disk)", "mode": "\(report.mode.rawValue)", "failed": "\(report.failed)",
+                            "quarantined": "\(report.quarantined)", "flush": "\(report.flush.rawValue)",
+                        ])
+                    return report.deadlinePassed ? .deadlinePassed : .done
+                }
+            }
+            var status = ExitStatus.done
+            for await one in group { status = status.and(one) }
+            return status
+        }
+    }
+}
+
+extension Logger.Level {
+    fileprivate init(_ level: NBDLogLevel) {
+        switch level {
+        case .debug: self = .debug
+        case .info: self = .info
+        case .warning: self = .warning
+        case .error: self = .error
+        }
+    }
+}

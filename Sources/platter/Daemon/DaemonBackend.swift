@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockControl
+import BlockCore
+import BlockDrivers
+import BlockSystem
+
+/// What only the roof knows: drivers and exports.
+struct DaemonBackend: ControlBackend {
+    let registry: DiskRegistry
+    let nbd: NBDExports
+
+    func add(driver: String, parameters: [Parameter]) async throws(Problem) -> Disk {
+        let made = await offLoop { () -> Result<(driver: any BlockDriver, common: CommonKeys), ConfigurationError> in
+            do throws(ConfigurationError) {
+                return .success(
+                    try DriverCatalogue.makeWithOptions(
+                        driver: driver, keys: parameters.map { ($0.key ?? "", $0.value) }))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch made {
+        case .failure(let error): throw Problem(error)
+        case .success(let made):
+            do throws(DiskError) {
+                return try await registry.add(made.driver, made.common.options)
+            } catch {
+                throw Problem(error)
+            }
+        }
+    }
+
+    // A driver may open files and load images before it is there: not on a thread that others wait for.
+    private func offLoop<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+        await withCheckedContinuation { continuation in
+            WorkerThread.detach(name: "pl-make") { continuation.resume(returning: body()) }
+        }
+    }
+
+    func exports(of device: String?) async -> [ExportModel] { nbd.models(of: device) }
+
+    func export(_ device: BlockDevice, kind: String, parameters: [Parameter]) async throws(Problem) -> ExportModel {
+        guard kind == "nbd" else {
+            throw Problem(.usage, "there is no export '\(kind)'; there is nbd", errno: "EINVAL")
+        }
+        return try nbd.add(device, parameters)
+    }
+
+    func unexport(_ id: String) async throws(Problem) -> ExportModel { try nbd.remove(id) }
+
+    func metrics(_ page: inout MetricsPage) async { nbd.add(to: &page) }
+}
+
+extension Problem {
+    /// What is wrong with a driver's keys, or with the file that they name.
+    init(_ error: ConfigurationError) {
+        let name = SystemError(errno: error.errno).name
+        let kind: Kind =
+            switch name {
+            case "EINVAL": .usage
+            case "EBUSY", "EAGAIN": .busy
+            case "EACCES", "EPERM": .notPermitted
+            default: .failed
+            }
+        self.init(kind, error.reason, errno: name)
+    }
+}

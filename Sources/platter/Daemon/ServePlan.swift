@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockControl
+import BlockSystem
+import Logging
+
+/// All that a daemon is to do, once command line, configuration and environment are put together.
+struct ServePlan: Sendable {
+    /// A place that goes with the daemon, for sockets that nobody else is to find.
+    var privateDirectory: String?
+    var paths: ControlPaths
+    var nbd: [SocketAddress]
+    var http: (host: String, port: Int)?
+    var tokenFile: String
+    var metricsAreOpen: Bool
+    var logLevel: Logger.Level
+    var disks: [DiskPlan]
+    var command: String?
+    var manager: ServiceManager
+
+    /// - Parameters:
+    ///   - verb: the command line, which wins over the configuration.
+    ///   - manager: inherited sockets replace every NBD address.
+    init(_ verb: ServeVerb, _ configuration: Configuration, _ manager: ServiceManager) throws(Problem) {
+        self.manager = manager
+        command = verb.command
+        // A client that hands over a socket wants a server of its own, and so does a command that is run beside one.
+        let isCaptive = verb.command != nil || (!manager.sockets.isEmpty && !manager.isListening)
+        let level = verb.logLevel ?? configuration.logLevel ?? (isCaptive ? "warning" : "info")
+        guard let logLevel = Logger.Level(rawValue: level) else {
+            let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Problem(.usage, "there is no log level '\(level)'; there are \(levels)", errno: "EINVAL")
+        }
+        self.logLevel = logLevel
+
+        let socket = verb.socket ?? (isCaptive ? nil : configuration.socket)
+        let addresses = try (verb.nbd.isEmpty ? configuration.nbd ?? [] : verb.nbd).filter { $0 != "none" }
+            .map { (text) throws(Problem) in try SocketAddress.parse(text, option: "--nbd") }
+        http = try (verb.http ?? configuration.http).map { (text) throws(Problem) in try ServePlan.loopback(text) }
+        metricsAreOpen = verb.metricsOpen || configuration.metricsAreOpen ?? false
+        disks = configuration.disks
+        if let driver = verb.driver.first {
+            disks.append(
+                DiskPlan(driver: driver, parameters: DriverWords.parameters(Array(verb.driver.dropFirst()))))
+        }
+
+        if isCaptive {
+            let directory: String
+            do throws(SystemError) {
+                directory = try HostFile.makeTemporaryDirectory(prefix: "platter")
+            } catch {
+                throw Problem(.failed, "no directory for private sockets can be made: \(error)", errno: error.name)
+            }
+            privateDirectory = directory
+            paths = ControlPaths(socket: socket ?? directory + "/control.sock")
+            nbd = manager.sockets.isEmpty ? [.unix(path: directory + "/nbd.sock")] : []
+        } else {
+            paths = ControlPaths(socket: socket)
+            let isNamed = !verb.nbd.isEmpty || configuration.nbd != nil
+            nbd = isNamed ? addresses : [.unix(path: paths.nbdSocket)]
+        }
+        if !manager.sockets.isEmpty { nbd = manager.sockets.map { .inherited($0) } }
+        tokenFile = verb.tokenFile ?? configuration.tokenFile ?? paths.tokenFile
+    }
+
+    /// Only this machine's own addresses: there is no encryption, and a token in the clear is none.
+    static func loopback(_ text: String) throws(Problem) -> (host: String, port: Int) {
+        let address = text.hasPrefix("tcp:") ? text : "tcp:" + text
+        guard case .tcp(let host, let port)? = SocketAddress(address) else {
+            throw Problem(.usage, "--http takes HOST:PORT, such as 127.0.0.1:8080, not '\(text)'", errno: "EINVAL")
+        }
+        guard host == "localhost" || host == "::1" || host.hasPrefix("127.") else {
+            throw Problem(
+                .usage,
+                "--http \(text): only loopback addresses are served, such as 127.0.0.1:\(port); "
+                    + "from afar go through ssh or a TLS proxy", errno: "EINVAL")
+        }
+        return (host, Int(port))
+    }
+}

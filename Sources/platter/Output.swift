@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockControl
+import BlockSystem
+
+/// Everything that is written for people and scripts goes through here.
+enum Output {
+    /// Text as it is, to standard output.
+    static func text(_ text: String) {
+        do throws(SystemError) {
+            try HostFile.write(1, text)
+        } catch {
+            // Nobody reads any more (`| head`), or the disk is full: there is nothing else to do.
+            Host.exit(error.name == "EPIPE" ? ExitStatus.done.rawValue : ExitStatus.failed.rawValue)
+        }
+    }
+
+    /// A line to standard output.
+    static func line(_ text: String) { self.text(text.hasSuffix("\n") ? text : text + "\n") }
+
+    /// One JSON document to standard output.
+    static func json(_ value: some Encodable, pretty: Bool = true) throws {
+        line(try ControlJSON.text(value, pretty: pretty))
+    }
+
+    /// A line to standard error that says which program speaks.
+    static func error(_ text: String) { try? HostFile.write(2, "platter: \(text)\n") }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockControl
+
+extension DiskDetail {
+    /// What `show` prints.
+    var text: String {
+        var lines: [String] = []
+        func fact(_ name: String, _ value: String) { lines.append(name.padded(to: 14) + value) }
+        fact("name", device.name)
+        fact("type", device.type == "disk" ? "disk" : "partition")
+        fact("number", device.majMin)
+        fact("diskseq", "\(device.diskseq)")
+        fact("state", device.state + (removal.map { " (\($0))" } ?? ""))
+        fact("size", Units.size(device.size))
+        fact("read-only", device.readOnly ? "yes" : "no")
+        fact("driver", device.driver)
+        for (key, value) in settings.sorted(by: { $0.key < $1.key }) { fact("  " + key, value) }
+        fact("device", profileText)
+        if let start = device.start { fact("start", "sector \(start)") }
+        if let type = device.partType { fact("type id", type) }
+        if let uuid = device.partUUID { fact("uuid", uuid) }
+        if let label = device.partLabel { fact("label", label) }
+        for part in device.children ?? [] {
+            let label = part.partLabel.map { "  \"\($0)\"" } ?? ""
+            fact("partition", "\(part.name)  \(Units.short(part.size))  from sector \(part.start ?? 0)\(label)")
+        }
+        for export in exports { fact("export", export.uri + (export.readOnly ? "  (read-only)" : "")) }
+        if holders.isEmpty { fact("openers", "none") }
+        for holder in holders { fact("opener", holder.text) }
+        for one in statistics { fact("I/O", one.text) }
+        fact("ledger", ledger.text)
+        return lines.joined(separator: "\n")
+    }
+
+    private var profileText: String {
+        let block = profile["logical_block_size"] ?? "512"
+        var words = ["\(block)-byte blocks"]
+        if profile["write_cache"] == "yes" { words.append("write cache") }
+        if profile["rotational"] == "yes" { words.append("rotational") }
+        for (key, word) in [("fua", "FUA"), ("discard", "discard"), ("write_zeroes", "write zeroes")] {
+            if let support = profile[key] { words.append("\(word) \(support)") }
+        }
+        if profile["volatile"] == "yes" { words.append("gone with the daemon") }
+        return words.joined(separator: ", ")
+    }
+}
+
+extension StatisticsModel {
+    /// One line of counters.
+    var text: String {
+        func kind(_ name: String, _ kind: Kind) -> String? {
+            guard kind.completed > 0 else { return nil }
+            let mean = kind.seconds / Double(kind.completed)
+            return "\(Units.plural(kind.completed, name)) (\(Units.short(kind.bytes)), \(Units.seconds(mean)) each)"
+        }
+        let kinds = [
+            kind("read", reads), kind("write", writes), kind("discard", discards), kind("flush", flushes),
+        ].compactMap { $0 }
+        let counters = kinds.isEmpty ? "none yet" : kinds.joined(separator: ", ")
+        return "\(device): \(counters)" + (inFlight > 0 ? ", \(inFlight) in flight" : "")
+    }
+}
+
+extension LedgerModel {
+    /// One line that adds up.
+    var text: String {
+        var words = "\(accepted) accepted = \(ok) ok + \(failed) failed + \(expired) expired + \(inFlight) in flight"
+        if refused > 0 { words += "; \(refused) refused" }
+        if quarantined > 0 { words += "; \(quarantined) quarantined" }
+        if late > 0 { words += "; \(late) late" }
+        if driverFaults > 0 { words += "; \(driverFaults) dropped by the driver" }
+        return words
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import BlockControl
+import BlockSystem
+
+struct AddVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add",
+        abstract: "Add a disk and print its name.",
+        discussion: """
+            Drivers: ram size=1G [image=FILE], null [size=] [latency=] [answer=on|off], file path=FILE [direct=on].
+            Every driver: name= ro=on|off sector-size=512|4096 partscan=on|off export=all|none.
+            """)
+
+    @Argument(help: "The driver.")
+    var driver: String
+    @Argument(help: ArgumentHelp("Its keys; a bare first word is the path.", valueName: "key=value"))
+    var parameters: [String] = []
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var output: PrintOptions
+
+    func run() async throws {
+        let request = AddRequest(driver: driver, parameters: DriverWords.parameters(parameters).object)
+        let detail = try await daemon.client.send(.addDisk, body: request, as: DiskDetail.self)
+        if output.json {
+            try Output.json(detail)
+        } else {
+            Output.line(detail.device.name)
+        }
+    }
+}
+
+/// The words of a disk on a command line or in a configuration.
+enum DriverWords {
+    // The daemon has another current directory: paths are made whole where they were typed.
+    private static let paths: Set = ["path", "image"]
+
+    static func parameters(_ words: [String]) -> [Parameter] {
+        words.map { absolute(Parameter($0)) }
+    }
+
+    static func absolute(_ parameter: Parameter) -> Parameter {
+        guard parameter.key.map(paths.contains) ?? true, !parameter.value.isEmpty else { return parameter }
+        return Parameter(key: parameter.key, value: HostFile.absolute(parameter.value))
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import BlockControl
+
+struct RemoveVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove",
+        abstract: "Remove disks and print what became of their I/O.",
+        discussion: """
+            safe      refuses while anybody has the disk open, and says who (the default)
+            deferred  goes when the last opener closes; new ones are let in meanwhile
+            hide      goes when the last opener closes; new ones are refused
+            soft      as hide, and the openers are asked to leave
+            hard      flushes, then cuts the openers
+            surprise  cuts now, flushes nothing
+            """,
+        aliases: ["rm"])
+
+    @Argument(help: "The disks.")
+    var names: [String] = []
+    @Flag(help: "All disks.")
+    var all = false
+    @Option(help: "How: safe, deferred, hide, soft, hard or surprise.")
+    var mode: String?
+    @Option(help: "How long flush and drain may take, such as 5s; 30s, or 1s for surprise, where it is not given.")
+    var timeout: String?
+    @Flag(help: "Wait for the end also with deferred, hide and soft.")
+    var wait = false
+    @Flag(help: "Take a deferred or hidden removal back.")
+    var cancel = false
+    @Flag(name: .customLong("dry-run"), help: "Say what would happen, and do nothing.")
+    var dryRun = false
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var output: PrintOptions
+
+    func validate() throws {
+        if all == !names.isEmpty { throw ValidationError("Name the disks to remove, or give --all.") }
+        if cancel, mode != nil || wait || dryRun || timeout != nil {
+            throw ValidationError("--cancel goes with no other option of a removal.")
+        }
+    }
+
+    func run() async throws {
+        let seconds = try timeout.map { try Units.duration($0, option: "--timeout").asSeconds }
+        let request = RemovalRequest(
+            mode: mode, timeoutSeconds: seconds, wait: wait ? true : nil, dryRun: dryRun ? true : nil)
+        let removal = Removal(client: daemon.client, request: request, isCancel: cancel, isJSON: output.json)
+        try await removal.run(names: names, all: all).end()
+    }
+}
+
+/// Removes several disks at once, so that a slow one delays no other, and reports on each in the order of the names.
+struct Removal: Sendable {
+    let client: ControlClient
+    let request: RemovalRequest
+    var isCancel = false
+    let isJSON: Bool
+
+    private enum Answer: Sendable {
+        case report(RemovalModel)
+        case cancelled(String)
+        case problem(Problem)
+    }
+
+    func run(names: [String], all: Bool) async throws -> ExitStatus {
+        // With --all the disks are named by name and tag: one that was added meanwhile under the name is left alone.
+        var targets: [(name: String, tag: String?)] = names.map { ($0, nil) }
+        if all {
+            let instance = try await client.send(.health, as: HealthModel.self).instance
+            targets = try await client.send(.listDisks, as: DeviceList.self).blockdevices.map {
+                ($0.name, DiskTag(instance: instance, diskseq: $0.diskseq, generation: nil).text)
+            }
+        }
+        let answers = try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
+            for (index, target) in targets.enumerated() {
+                group.addTask { (index, try await ask(target.name, target.tag)) }
+            }
+            var answers: [Int: Answer] = [:]
+            for try await (index, answer) in group { answers[index] = answer }
+            return targets.indices.compactMap { answers[$0] }
+        }
+        return try print(answers)
+    }
+
+    private func ask(_ name: String, _ tag: String?) async throws -> Answer {
+        do {
+            if isCancel {
+                return .cancelled(
+                    try await client.send(.cancelRemoval, name, ifMatch: tag, as: DiskDetail.self).device.name)
+            }
+            return .report(try await client.send(.removeDisk, name, body: request, ifMatch: tag))
+        } catch let problem as Problem {
+            return .problem(problem)
+        }
+    }
+
+    private func print(_ answers: [Answer]) throws -> ExitStatus {
+        var status = ExitStatus.done
+        var reports: [RemovalModel] = []
+        for answer in answers {
+            switch answer {
+            case .report(let report):
+                reports.append(report)
+                let stillThere = request.wait == true && report.outcome == "pending"
+                status = status.and(stillThere ? .busy : report.exitStatus)
+            case .cancelled(let name):
+                if !isJSON { Output.line("\(name): the removal was taken back") }
+            case .problem(let problem):
+                if let report = problem.report { reports.append(report) }
+                status = status.and(problem.exitStatus)
+            }
+        }
+        if isJSON {
+            if answers.count == 1, let report = reports.first {
+                try Output.json(report)
+            } else {
+                try Output.json(RemovalList(removals: reports))
+            }
+        } else {
+            for report in reports { Output.line(report.text) }
+        }
+        for case .problem(let problem) in answers { Output.error(problem.detail) }
+        return status
+    }
+}
+
+/// What `remove --json` prints for more than one disk.
+struct RemovalList: Encodable {
+    var removals: [RemovalModel]
+}

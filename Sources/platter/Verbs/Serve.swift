@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import BlockControl
+
+struct ServeVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Run the daemon, with a disk if a driver is named.",
+        discussion: """
+            platter serve ram size=1G
+            platter serve file disk.img ro=on --nbd tcp:127.0.0.1:10809
+            platter serve ram size=64M --run 'nbdinfo "$uri"'
+            nbdinfo -- [ platter serve ram size=64M ]
+
+            SIGTERM flushes and removes the disks and ends; a second one cuts.
+            """)
+
+    @Option(help: ArgumentHelp("The configuration file.", valueName: "file"))
+    var config: String?
+    @Option(help: ArgumentHelp("The control socket.", valueName: "path"))
+    var socket: String?
+    @Option(
+        help: ArgumentHelp(
+            "An NBD address: unix:PATH, tcp:HOST:PORT or none; may be repeated. Default: nbd.sock beside the control "
+                + "socket.", valueName: "address"))
+    var nbd: [String] = []
+    @Option(help: ArgumentHelp("Serve HTTP on a loopback address too, to who has the token.", valueName: "host:port"))
+    var http: String?
+    @Option(
+        name: .customLong("token-file"),
+        help: ArgumentHelp("The token for --http; made if it is missing.", valueName: "file"))
+    var tokenFile: String?
+    @Flag(name: .customLong("metrics-open"), help: "Serve /metrics over --http without the token.")
+    var metricsOpen = false
+    @Option(
+        name: .customLong("run"),
+        help: ArgumentHelp(
+            "Run a shell command with $uri, $nbd and $PLATTER_SOCKET set, on private sockets, and end with it.",
+            valueName: "cmd"))
+    var command: String?
+    @Option(
+        name: .customLong("log-level"),
+        help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    var logLevel: String?
+    @Argument(help: ArgumentHelp("A driver and its keys.", valueName: "driver key=value"))
+    var driver: [String] = []
+
+    func run() async throws {
+        let manager = ServiceManager.adopt()
+        let configuration = try Configuration.load(config)
+        let daemon = try Daemon(try ServePlan(self, configuration, manager))
+        let status = try await daemon.run()
+        if status != 0 { throw ExitCode(status) }
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockControl
+
+/// A filled document of each kind.
+enum Samples {
+    static let device: DeviceModel = {
+        var device = DeviceModel(
+            name: "pl0", majMin: "259:0", size: 1 << 20, readOnly: false, type: "disk", diskseq: 7, state: "live",
+            driver: "ram", openers: 1)
+        device.children = [partition]
+        return device
+    }()
+    static let partition: DeviceModel = {
+        var device = DeviceModel(
+            name: "pl0p1", majMin: "259:1", size: 512, readOnly: true, type: "part", diskseq: 7, state: "live",
+            driver: "ram")
+        device.start = 2048
+        device.partType = "0x83"
+        device.partUUID = "12345678-01"
+        device.partLabel = "root"
+        return device
+    }()
+    static let list = DeviceList(blockdevices: [device])
+    static let opener = OpenerModel(
+        device: "pl0", opener: "nbd", mode: "rw", claim: false, pid: 42, uid: 1000, program: "nbdcopy",
+        address: "127.0.0.1:4", since: 1_795_232_466.5, inFlight: 3)
+    static let ledger = LedgerModel(
+        accepted: 9, ok: 4, failed: 2, expired: 2, quarantined: 1, late: 1, inFlight: 1, refused: 5, driverFaults: 1)
+    static let export = ExportModel(
+        id: "1", kind: "nbd", device: "pl0", name: "pl0", uri: "nbd://localhost/pl0", readOnly: false)
+    static let exports = ExportList(exports: [export])
+    static let detail = DiskDetail(
+        device: device, instance: "abc", generation: "1f", removal: "hide", profile: ["style": "inline"],
+        settings: ["ro": "off"], holders: [opener], statistics: [StatisticsModel(device: "pl0")], ledger: ledger,
+        exports: [export])
+    static let removal: RemovalModel = {
+        var model = RemovalModel(
+            outcome: "removed", disk: "pl0", diskseq: 7, mode: "surprise", requestedMode: "surprise", state: "gone")
+        model.durationSeconds = 0.0032
+        model.inFlight = 128
+        model.parked = 2
+        model.failed = 130
+        model.failedWriteBytes = 524_288
+        model.unflushedBytes = 4096
+        model.flush = "skipped"
+        model.openers = [opener]
+        model.notes = ["a note"]
+        return model
+    }()
+    static let quarantine = QuarantineList(
+        quarantine: [QuarantineModel(disk: "pl0", diskseq: 7, driver: "null", ios: 3, bytes: 12_288, since: 1.5)])
+    static let health = HealthModel(
+        status: "ok", instance: "abc", version: "0.1.0", pid: 1, disks: 2, uptimeSeconds: 3.5)
+    static let event = EventModel(
+        seqnum: 12, action: "add", devpath: "/devices/virtual/block/pl0/pl0p1", devname: "pl0p1",
+        devtype: "partition", major: 259, minor: 1, diskseq: 7, partn: 1, partname: "root", partuuid: "u", time: 1.5,
+        properties: ["RESIZE": "1"])
+    static let rescan = RescanModel(
+        disk: "pl0", diskseq: 7, table: "gpt", partitions: ["pl0p1"], added: ["pl0p1"], removed: [], warnings: ["w"])
+    static let table = PartitionTableModel(
+        table: "gpt", sectorSize: 512,
+        partitions: [
+            PartitionTableModel.Entry(
+                number: 1, start: 2048, size: 204_800, type: "0fc63daf-8483-4772-8e79-3d69d8477de4", uuid: "x",
+                name: nil)
+        ], warnings: [])
+    static let problem = Problem(
+        .busy, "disk 'pl0' is in use", errno: "EBUSY", disk: "pl0", diskseq: 7, openers: [opener], report: removal)
+}
+
+/// The testing library has one too.
+typealias ExitStatus = BlockControl.ExitStatus

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockControl
+import BlockCore
+import BlockDrivers
+import BlockSystem
+import Logging
+import Testing
+
+/// Drivers as in the daemon, exports that are only written down.
+private final class FakeBackend: ControlBackend {
+    let registry: DiskRegistry
+    let list = Lock<[ExportModel]>([])
+
+    init(_ registry: DiskRegistry) { self.registry = registry }
+
+    func add(driver: String, parameters: [Parameter]) async throws(Problem) -> Disk {
+        do {
+            let made = try DriverCatalogue.makeWithOptions(
+                driver: driver, keys: parameters.map { ($0.key ?? "", $0.value) })
+            return try await registry.add(made.driver, made.common.options)
+        } catch let error as DiskError {
+            throw Problem(error)
+        } catch {
+            throw Problem(.usage, "\(error)", errno: "EINVAL")
+        }
+    }
+
+    func exports(of device: String?) async -> [ExportModel] {
+        list.withLock { $0 }.filter { device == nil || $0.device == device }
+    }
+
+    func export(_ device: BlockDevice, kind: String, parameters: [Parameter]) async throws(Problem) -> ExportModel {
+        let model = ExportModel(
+            id: "1", kind: kind, device: device.name, name: device.name, uri: "x:/\(device.name)", readOnly: false)
+        list.withLock { $0.append(model) }
+        return model
+    }
+
+    func unexport(_ id: String) async throws(Problem) -> ExportModel {
+        let model = list.withLock { list in list.first { $0.id == id } }
+        guard let model else { throw Problem(.notFound, "no export '\(id)'", errno: "ENOENT") }
+        list.withLock { $0.removeAll { $0.id == id } }
+        return model
+    }
+
+    func metrics(_ page: inout MetricsPage) async { page.add("platter_fake", .gauge, "A sample.", [], 1) }
+}
+
+/// Takes answers and forgets them.
+private final class Deaf: BioSink {
+    func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {}
+}
+
+private struct Daemon {
+    let registry: DiskRegistry
+    let server: ControlServer
+    let client: ControlClient
+}
+
+private func withDaemon(_ body: (Daemon) async throws -> Void) async throws {
+    try await withTemporaryDirectory { directory in
+        let registry = DiskRegistry()
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let service = ControlService(
+            registry: registry, backend: FakeBackend(registry), version: "1.2.3", logger: logger)
+        let server = ControlServer(service: service, logger: logger)
+        let paths = ControlPaths(socket: directory + "/c.sock")
+        try await server.listen(unix: paths.socket)
+        let daemon = Daemon(registry: registry, server: server, client: ControlClient(paths: paths))
+        do {
+            try await body(daemon)
+        } catch {
+            Issue.record(error)
+        }
+        for disk in registry.disks { _ = await disk.remove(.surprise) }
+        await server.stop()
+    }
+}
+
+extension ControlClient {
+    @discardableResult
+    fileprivate func add(_ words: String...) async throws -> DiskDetail {
+        let parameters = words.dropFirst().map(Parameter.init).object
+        return try await send(.addDisk, body: AddRequest(driver: words.first ?? "", parameters: parameters))
+    }
+
+    fileprivate func remove(
+        _ name: String, _ mode: String?, timeout: Double? = nil, wait: Bool? = nil, dryRun: Bool? = nil,
+        ifMatch: String? = nil
+    ) async throws -> RemovalModel {
+        let request = RemovalRequest(mode: mode, timeoutSeconds: timeout, wait: wait, dryRun: dryRun)
+        return try await send(.removeDisk, name, body: request, ifMatch: ifMatch)
+    }
+}
+
+private func problem<Answer>(_ body: () async throws -> Answer) async -> Problem? {
+    do {
+        _ = try await body()
+        Issue.record("it was expected to fail")
+        return nil
+    } catch let problem as Problem {
+        return problem
+    } catch {
+        Issue.record(error)
+        return nil
+    }
+}
+
+@Suite(.timeLimit(.minutes(2))) struct `The service over its socket` {
+    @Test func `its socket belongs to its user alone, and replaces a stale one`() async throws {
+        try await withDaemon { daemon in
+            let path = daemon.client.paths.socket
+            #expect(HostFile.status(path)?.kind == .socket)
+            #expect(HostFile.status(path)?.mode == 0o600)
+            #expect(HostFile.status(path + ".new") == nil)
+            try await daemon.server.listen(unix: path)
+            let health = try await daemon.client.send(.health, as: HealthModel.self)
+            #expect(health.version == "1.2.3")
+            #expect(health.pid == Host.processID)
+            #expect(health.instance == daemon.registry.instance)
+        }
+    }
+
+    @Test func `nobody at the socket is told as such`() async throws {
+        try await withTemporaryDirectory { directory in
+            let client = ControlClient(paths: ControlPaths(socket: directory + "/none.sock"))
+            do {
+                _ = try await client.send(.health, as: HealthModel.self)
+                Issue.record("somebody answered")
+            } catch let unreachable as Unreachable {
+                #expect(unreachable.exitStatus == .unreachable)
+                #expect(unreachable.reason.contains("ENOENT"))
+            }
+        }
+    }
+
+    @Test func `a disk is added, listed, shown, changed and removed`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            let added = try await client.add("ram", "size=1M", "name=foo")
+            #expect(added.device.name == "foo")
+            #expect(added.device.size == 1 << 20)
+            let list = try await client.send(.listDisks, as: DeviceList.self)
+            #expect(list.blockdevices.map(\.name) == ["foo"])
+            #expect(list.blockdevices.first?.driver == "ram")
+            let resized = try await client.send(
+                .resizeDisk, "foo", body: ResizeRequest(size: 2 << 20), as: DiskDetail.self)
+            #expect(resized.device.size == 2 << 20)
+            #expect(resized.generation != added.generation)
+            let set = try await client.send(
+                .setDisk, "foo", body: SetRequest(settings: ["ro": "on"]), as: DiskDetail.self)
+            #expect(set.device.readOnly)
+            #expect(set.settings["ro"] == "on")
+            let rescan = try await client.send(.rescanDisk, "foo", as: RescanModel.self)
+            #expect(rescan.partitions == [])
+            let table = try await client.send(
+                .diskPartitions, "foo", query: [("as", "kernel")], as: PartitionTableModel.self)
+            #expect(table.table == nil)
+            let report = try await client.remove("foo", nil)
+            #expect(report.outcome == "removed")
+            #expect(report.mode == "safe")
+            #expect(report.diskseq == added.device.diskseq)
+            #expect(try await client.send(.listDisks, as: DeviceList.self).blockdevices == [])
+        }
+    }
+
+    @Test func `what cannot be done is told with its reason`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            try await client.add("ram", "size=1M", "name=foo")
+            #expect(await problem { try await client.add("rom") }?.kind == .usage)
+            #expect(await problem { try await client.add("ram", "sizze=1M") }?.kind == .usage)
+            #expect(await problem { try await client.add("ram", "size=1M", "name=foo") }?.kind == .exists)
+            #expect(await problem { try await client.remove("nope", nil) } == Problem.noSuchDisk("nope"))
+            #expect(await problem { try await client.remove("seq:99", nil) }?.kind == .notFound)
+            #expect(await problem { try await client.remove("seq:x", nil) }?.kind == .usage)
+            #expect(await problem { try await client.remove("foo", "gently") }?.kind == .usage)
+            #expect(await problem { try await client.remove("foo", "hard", timeout: -1) }?.kind == .usage)
+            let odd = await problem {
+                try await client.send(.resizeDisk, "foo", body: ResizeRequest(size: 1000), as: DiskDetail.self)
+            }
+            #expect(odd?.kind == .usage)
+            #expect(odd?.errno == "EINVAL")
+            #expect(odd?.disk == "foo")
+            let nothing = await problem { try await client.send(.cancelRemoval, "foo", as: DiskDetail.self) }
+            #expect(nothing?.exitStatus == .failed)
+            let policy = await problem {
+                try await client.send(.diskPartitions, "foo", query: [("as", "x")], as: PartitionTableModel.self)
+            }
+            #expect(policy?.kind == .usage)
+        }
+    }
+
+    @Test func `a tag keeps a late verb off the name's next owner`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            let first = try await client.add("ram", "size=1M", "name=foo")
+            _ = try await client.remove("foo", nil, ifMatch: first.tag)
+            let second = try await client.add("ram", "size=1M", "name=foo")
+            #expect(second.device.diskseq > first.device.diskseq)
+            let refused = await problem { try await client.remove("foo", nil, ifMatch: first.tag) }
+            #expect(refused?.kind == .changed)
+            #expect(refused?.status == 412)
+            #expect(refused?.diskseq == second.device.diskseq)
+            let nonsense = await problem { try await client.remove("foo", nil, ifMatch: "\"x\"") }
+            #expect(nonsense?.kind == .usage)
+            #expect(try await client.remove("foo", nil, ifMatch: "*").outcome == "removed")
+        }
+    }
+
+    @Test func `an opener makes safe busy, is named, and is waited for by the other modes`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            try await client.add("ram", "size=1M", "name=foo")
+            let device = try #require(daemon.registry.device(named: "foo"))
+            let identity = OpenerIdentity(kind: "test", process: 42, user: 7, program: "me", address: "here")
+            let opener = try device.open(.readWrite, as: identity, sink: Deaf(), delegate: nil)
+
+            let busy = await problem { try await client.remove("foo", "safe") }
+            #expect(busy?.kind == .busy)
+            #expect(busy?.openers?.first?.program == "me")
+            #expect(busy?.report?.outcome == "busy")
+            #expect(try await client.remove("foo", "safe", dryRun: true).outcome == "would-be-busy")
+            #expect(try await client.remove("foo", "hide", dryRun: true).outcome == "would-wait")
+            #expect(try await client.remove("foo", "hard", dryRun: true).outcome == "would-remove")
+
+            let shown = try await client.send(.showDisk, "foo", as: DiskDetail.self)
+            #expect(shown.state == "live")
+            #expect(shown.holders.map(\.pid) == [42])
+            #expect(shown.holders.first?.mode == "rw")
+
+            #expect(try await client.remove("foo", "deferred").outcome == "pending")
+            let waiting = try await client.send(.showDisk, "foo", as: DiskDetail.self)
+            #expect(waiting.state == "removing")
+            #expect(waiting.removal == "deferred")
+            #expect(try await client.remove("foo", "deferred", timeout: 0.05, wait: true).outcome == "pending")
+            let back = try await client.send(.cancelRemoval, "foo", as: DiskDetail.self)
+            #expect(back.state == "live")
+            #expect(try await client.remove("foo", "surprise").outcome == "removed")
+            opener.close()
+        }
+    }
+
+    @Test func `what a silent driver owes is in the report and in quarantine until it answers`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            try await client.add("null", "size=1M", "name=foo", "answer=off", "partscan=off")
+            let device = try #require(daemon.registry.device(named: "foo"))
+            let opener = try device.open(
+                .read, as: OpenerIdentity(kind: "test"), sink: Deaf(), delegate: nil)
+            opener.submit(
+                .read, SectorRange(start: 0, count: 8), data: .owned(try IOBuffer(count: 4096), count: 4096), token: 1)
+            let report = try await client.remove("foo", "surprise", timeout: 0.05)
+            #expect(report.deadlinePassed)
+            #expect(report.exitStatus == .deadlinePassed)
+            #expect(report.quarantined == 1)
+            let owed = try await client.send(.quarantine, as: QuarantineList.self).quarantine
+            #expect(owed.map(\.disk) == ["foo"])
+            #expect(owed.map(\.ios) == [1])
+            // The name is free, and the number still reaches what is left.
+            try await client.add("ram", "size=1M", "name=foo")
+            let name = "seq:\(report.diskseq)"
+            #expect(try await client.send(.showDisk, name, as: DiskDetail.self).state == "owing")
+            #expect(try await client.text(.metrics).contains("platter_quarantined_ios{device=\"foo\""))
+            _ = try await client.send(
+                .setDisk, name, body: SetRequest(settings: ["answer": "on"]), as: DiskDetail.self)
+            opener.close()
+            // The late answer is delivered by another thread; its end is an empty quarantine.
+            while try await !client.send(.quarantine, as: QuarantineList.self).quarantine.isEmpty { await Task.yield() }
+        }
+    }
+
+    @Test func `exports come and go through the backend`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            try await client.add("ram", "size=1M", "name=foo")
+            let request = ExportRequest(device: "foo", kind: "nbd", parameters: nil)
+            let export = try await client.send(.addExport, body: request, as: ExportModel.self)
+            #expect(try await client.send(.showDisk, "foo", as: DiskDetail.self).exports == [export])
+            #expect(try await client.send(.listExports, as: ExportList.self).exports == [export])
+            #expect(try await client.send(.removeExport, "1", as: ExportModel.self) == export)
+            let gone = await problem { try await client.send(.removeExport, "1", as: ExportModel.self) }
+            #expect(gone?.status == 404)
+        }
+    }
+
+    @Test func `events are told from the first one that is wanted, and end with the server`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            try await client.add("ram", "size=1M", "name=foo", "partscan=off")
+            _ = try await client.remove("foo", nil)
+            let seen = Lock<[String]>([])
+            let listener = Task {
+                do {
+                    try await client.events(from: 1) { message in
+                        guard case .event(let event) = message else { return true }
+                        let count = seen.withLock { seen in
+                            seen.append("\(event.seqnum) \(event.action) \(event.devname)")
+                            return seen.count
+                        }
+                        // Trap: an open stream must not keep the server from ending.
+                        if count == 4 { Task { await daemon.server.stop() } }
+                        return true
+                    }
+                } catch is Unreachable {}
+            }
+            try await client.add("ram", "size=1M", "name=bar", "partscan=off")
+            try await listener.value
+            #expect(seen.withLock { $0 } == ["1 add foo", "2 offline foo", "3 remove foo", "4 add bar"])
+        }
+    }
+
+    @Test func `the metrics page names each metric once, with its help and its type`() async throws {
+        try await withDaemon { daemon in
+            try await daemon.client.add("ram", "size=1M", "name=foo")
+            try await daemon.client.add("ram", "size=1M", "name=bar")
+            let page = try await daemon.client.text(.metrics)
+            let lines = page.split(separator: "\n")
+            var names: [Substring] = []
+            for line in lines where line.hasPrefix("# TYPE ") {
+                names.append(line.dropFirst("# TYPE ".count).prefix { $0 != " " })
+            }
+            #expect(Set(names).count == names.count)
+            #expect(lines.count { $0.hasPrefix("# HELP ") } == names.count)
+            for line in lines where !line.hasPrefix("#") {
+                let name = line.prefix { $0 != "{" && $0 != " " }
+                #expect(names.contains(name))
+                if name.hasSuffix("_total") {
+                    #expect(lines.contains("# TYPE \(name) counter"))
+                }
+            }
+            #expect(lines.contains { $0.hasPrefix("node_disk_reads_completed_total{device=\"foo\"}") })
+            #expect(lines.contains("platter_fake 1"))
+        }
+    }
+
+    @Test func `the OpenAPI document is served as it is`() async throws {
+        try await withDaemon { daemon in
+            let served = try await daemon.client.text(.openAPI)
+            #expect(served == OpenAPIDocument.text)
+        }
+    }
+}
+
+extension DiskDetail {
+    fileprivate var state: String { device.state }
+}

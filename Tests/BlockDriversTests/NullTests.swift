@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockCore
+import BlockDrivers
+import BlockSystem
+import Glibc
+import Testing
+
+@Suite("The null driver", .serialized) struct NullTests {
+    private let registry = TestRegistry()
+
+    /// Waits, by the events of nothing but time passing, for a condition that another thread brings about.
+    private func eventually(_ condition: () -> Bool) async -> Bool {
+        let limit = Instant.now + .seconds(30)
+        while !condition() {
+            if Instant.now > limit { return false }
+            await Task.yield()
+        }
+        return true
+    }
+
+    /// Threads of delay lines that live now, in the whole process.
+    private func delayThreads() -> Int {
+        guard let tasks = opendir("/proc/self/task") else { return -1 }
+        defer { closedir(tasks) }
+        var count = 0
+        while let entry = readdir(tasks) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard let file = try? DiskFile.open("/proc/self/task/\(name)/comm", []),
+                let buffer = try? IOBuffer(count: 64)
+            else { continue }
+            let length = max(0, file.perform(.read(at: 0, into: buffer.memory)))
+            if String(decoding: buffer.memory.slice(0, length).array, as: UTF8.self) == "platter-delay\n" { count += 1 }
+        }
+        return count
+    }
+
+    @Test func `it answers at once, with zeroes, and forgets`() async throws {
+        let client = try DiskClient(try await registry.add(NullDriver(capacity: 1 << 40)))
+        #expect(try client.write(5, 100, 8) == .ok)
+        #expect(try client.read(100, 8).isAll(0))
+        #expect(try client.run(.discard, 0, 8) == .ok)
+        #expect(try client.run(.writeZeroes, 0, 8) == .ok)
+        #expect(try client.run(.flush) == .ok)
+        #expect(try client.extents(0, 1 << 40) == [DeviceExtent(count: 1 << 40, kind: .hole)])
+    }
+
+    @Test func `with a latency it answers after it, in order, and not before`() async throws {
+        let client = try DiskClient(try await registry.add(NullDriver(capacity: 1024, latency: .milliseconds(30))))
+        let start = Instant.now
+        let tokens = try (0..<50).map { try client.send(.read, $0, 1) }
+        #expect(client.answers.count < 50)
+        for token in tokens { #expect(client.answers.wait(token).status == .ok) }
+        #expect(Instant.now - start >= .milliseconds(30))
+        #expect(client.answers.isOnceEach)
+    }
+
+    @Test func `while answer is off it keeps everything, and gives it when it is on`() async throws {
+        let disk = try await registry.add(NullDriver(capacity: 1024))
+        let client = try DiskClient(disk)
+        try disk.set("answer", to: "off")
+        let tokens = try (0..<100).map { try client.send(.write, $0, 1, bytes: [UInt8](repeating: 1, count: 512)) }
+        #expect(client.answers.count == 0)
+        #expect(disk.settings.contains { $0.key == "answer" && $0.value == "off" })
+        try disk.set("answer", to: "on")
+        for token in tokens { #expect(client.answers.wait(token).status == .ok) }
+        #expect(try client.write(1, 0, 1) == .ok)
+    }
+
+    @Test func `what cannot be set is refused with a line`() async throws {
+        let disk = try await registry.add(NullDriver(capacity: 1024))
+        #expect { try disk.set("answer", to: "maybe") } throws: { error in
+            (error as? DiskError)?.reason == "null: answer=maybe cannot be set: use answer=on|off"
+        }
+    }
+
+    @Test func `it is deaf to its death, and its late answers empty the quarantine`() async throws {
+        let disk = try await registry.add(NullDriver(capacity: 1024, answers: false))
+        let client = try DiskClient(disk)
+        let tokens = try (0..<20).map { try client.send(.read, $0, 1) }
+        guard case .removed(let report) = await disk.remove(.surprise, deadline: .milliseconds(20)) else {
+            Issue.record("not removed")
+            return
+        }
+        #expect(report.deadlinePassed)
+        for token in tokens { #expect(client.answers.wait(token).status == .gone) }
+        #expect(registry.registry.quarantine().first?.count == 20)
+        try disk.set("answer", to: "on")
+        #expect(await eventually { registry.registry.quarantine().isEmpty })
+        #expect(await eventually { disk.lifeState == .gone })
+        #expect(client.answers.isOnceEach)
+    }
+
+    @Test func `a latency goes on over its death, and ends its thread`() async throws {
+        let before = delayThreads()
+        do {
+            let disk = try await registry.add(NullDriver(capacity: 1024, latency: .milliseconds(200)))
+            let client = try DiskClient(disk)
+            let token = try client.send(.read, 0, 1)
+            guard case .removed(let report) = await disk.remove(.surprise, deadline: .milliseconds(10)) else {
+                Issue.record("not removed")
+                return
+            }
+            #expect(report.deadlinePassed)
+            #expect(client.answers.wait(token).status == .gone)
+            #expect(await eventually { disk.lifeState == .gone })
+        }
+        #expect(await eventually { delayThreads() <= before })
+    }
+
+    @Test func `its source has at most 40 lines`() throws {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let file = try DiskFile.open("/\(root)/Sources/BlockDrivers/Null/NullDriver.swift", [])
+        let buffer = try IOBuffer(count: 16 << 10)
+        let count = file.perform(.read(at: 0, into: buffer.memory))
+        let bytes = try #require(count > 0 ? buffer.memory.slice(0, count).array : nil)
+        #expect(bytes.count { $0 == UInt8(ascii: "\n") } <= 40)
+    }
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The daemon comes, goes, is killed and comes again.
+# shellcheck source=Tests/EndToEnd/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+test_killed_and_started_again() {
+    need nbdcopy
+    random_file "$dir/a.img" $((8 << 20))
+    start_daemon file "$dir/a.img" name=pl0
+    random_file "$dir/b" $((8 << 20))
+    expect 0 nbdcopy --flush "$dir/b" "$(uri pl0)"
+    kill -KILL "$daemon_pid"
+    ended 5 "$daemon_pid"
+    [[ -S $nbd ]] || fail 'the test is pointless: the socket went with the daemon'
+    start_daemon file "$dir/a.img" name=pl0
+    expect 0 nbdcopy "$(uri pl0)" "$dir/c"
+    same "$dir/b" "$dir/c"
+    # Of each daemon its own: sequence numbers count anew, the instance tells them apart.
+    equal "$(field pl0 diskseq)" 1 diskseq
+    stop_daemon
+    [[ ! -e $nbd && ! -e $PLATTER_SOCKET ]] || fail 'a socket is left behind'
+}
+
+test_term_flushes_and_ends() {
+    random_file "$dir/a.img" $((8 << 20))
+    start_daemon file "$dir/a.img" name=pl0
+    open_client 0 pl0
+    tell 0 'write 4096 4096 7'
+    stop_daemon
+    equal "$(od -An -tu1 -j4096 -N1 "$dir/a.img" | tr -d ' ')" 7 'what was written before the end'
+    close_client 0
+}
+
+test_a_second_term_cuts() {
+    need fio
+    start_daemon null name=n0 size=1G answer=off partscan=off
+    background fio --name=load --ioengine=nbd --uri="$(uri n0)" --rw=randread --bs=4k --size=64M --iodepth=8
+    wait_for 10 'I/O is under way' is_full
+    kill -TERM "$daemon_pid"
+    wait_for 5 'the first signal is taken' grep -q ending "$daemon_log"
+    kill -TERM "$daemon_pid"
+    ended 5 "$daemon_pid"
+    daemon_pid=
+    ended 10 "$child"
+}
+is_full() { platter show n0 --json | jq -e '[.holders[].in_flight] | add == 8'; }
+
+test_a_second_daemon_is_refused() {
+    start_daemon ram name=pl0 size=16M
+    expect 75 "$PLATTER" serve --config "$dir/empty.toml" ram name=pl1 size=16M
+    says "$PLATTER_SOCKET"
+    expect 0 platter show pl0
+    # Beside it one with sockets of its own is welcome.
+    PLATTER_SOCKET=$dir/etc/control.sock expect 0 "$PLATTER" serve --config "$dir/empty.toml" --run true
+}
+
+test_a_taken_port_is_said() {
+    local port
+    port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    start_daemon --nbd "tcp:127.0.0.1:$port" ram name=pl0 size=16M
+    mkdir -m 700 "$dir/other"
+    PLATTER_SOCKET=$dir/other/control.sock expect 1 "$PLATTER" serve --config "$dir/empty.toml" --nbd "tcp:127.0.0.1:$port"
+    says "$port"
+}
+
+test_disks_of_the_configuration_come_back() {
+    random_file "$dir/a.img" $((8 << 20))
+    cat >"$dir/platter.toml" <<TOML
+[serve]
+nbd = ["unix:$dir/run/other.sock"]
+
+[[disk]]
+driver = "ram"
+name = "scratch"
+size = "16M"
+
+[[disk]]
+driver = "file"
+name = "data"
+path = "$dir/a.img"
+ro = true
+TOML
+    config=$dir/platter.toml
+    start_daemon
+    equal "$(field scratch size)" 16777216 size
+    equal "$(field data ro)" true 'ro'
+    equal "$(nbdinfo --size "$(uri data "$dir/run/other.sock")")" 8388608 size
+    platter yank scratch
+    stop_daemon
+    start_daemon
+    exists scratch || fail 'a disk of the configuration did not come back'
+}
+
+# wrong LINE WORD: the configuration read from standard input is refused with file, line and key.
+wrong() {
+    cat >"$dir/wrong.toml"
+    expect 64 "$PLATTER" serve --config "$dir/wrong.toml"
+    says "$dir/wrong.toml:$1:" "$2"
+}
+
+test_a_wrong_configuration_is_told_with_file_line_and_key() {
+    wrong 3 colour <<<$'[[disk]]\ndriver = "ram"\ncolour = "red"\nsize = "1M"'
+    wrong 2 sockett <<<$'[serve]\nsockett = "/nowhere"'
+    wrong 1 driver <<<$'[[disk]]\nname = "pl0"'
+    wrong 3 size <<<$'[[disk]]\ndriver = "ram"\nsize = "1000"'
+    wrong 2 '' <<<$'[serve]\nnbd = ['
+    expect 1 "$PLATTER" serve --config "$dir/nosuch.toml"
+    says nosuch.toml
+    [[ ! -e $PLATTER_SOCKET ]] || fail 'a daemon with a wrong configuration was there for a moment'
+}
+
+test_events_are_told_one_a_line() {
+    start_daemon
+    background platter events --json
+    wait_for 5 'events are followed' is_followed
+    platter yank probe || true
+    platter add ram name=pl0 size=16M
+    platter yank pl0
+    wait_for 5 'both events were told' knows_both
+    jq -e -s 'map(select(.devname == "pl0")) | [.[0].action, .[-1].action] == ["add", "remove"] and .[0].diskseq == .[-1].diskseq' \
+        "$child_log" || fail "told: $(cat "$child_log")"
+}
+# Something must happen for the stream to show that it is there.
+is_followed() {
+    platter add ram name=probe size=1M || platter yank probe || true
+    [[ -s $child_log ]]
+}
+knows_both() { jq -e -s 'any(.devname == "pl0" and .action == "remove")' "$child_log"; }
+
+main "$@"

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The exit status means what it says, and an error is one line that says what to do.
+# shellcheck source=Tests/EndToEnd/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+one_line() { (($(wc -l <"$dir/err") == 1)) || fail "not one line: $(cat "$dir/err")"; }
+
+test_0_is_done() {
+    start_daemon ram name=pl0 size=16M
+    expect 0 platter list
+    says pl0 ram
+    expect 0 platter show pl0
+    expect 0 platter --version
+    expect 0 platter doctor
+}
+
+test_1_is_failed() {
+    start_daemon ram name=pl0 size=16M
+    expect 1 platter add ram name=pl0 size=16M
+    says pl0 'in use'
+    one_line
+    expect 1 platter add file "$dir/nosuch.img"
+    says nosuch.img
+    one_line
+}
+
+test_32_is_no_such_disk() {
+    start_daemon ram name=pl0 size=16M
+    local verb
+    for verb in 'show nosuch' 'remove nosuch' 'yank nosuch' 'rescan nosuch' 'resize nosuch 1M' 'set nosuch ro=on' \
+        'export nosuch nbd' 'show seq:99'; do
+        # shellcheck disable=SC2086  # the words of the verb
+        expect 32 platter $verb
+        one_line
+    done
+}
+
+test_64_is_usage() {
+    start_daemon
+    local verb
+    for verb in nosuch remove 'remove pl0 --mode brutal' 'yank pl0 --timeout 5' 'add ram' 'add nosuch size=1M' \
+        'add ram size=1000' 'add ram size=1M sector-size=513' 'add ram size=1M colour=red' 'add ram name=0 size=1M'; do
+        # shellcheck disable=SC2086
+        expect 64 platter $verb
+        [[ -s $dir/err ]] || fail "nothing said about: $verb"
+    done
+    platter list --json | jq -e '.blockdevices == []' || fail 'a disk was added'
+}
+
+test_69_is_no_daemon() {
+    expect 69 platter list
+    says "$PLATTER_SOCKET" 'platter serve'
+    one_line
+}
+
+test_75_is_busy() {
+    start_daemon ram name=pl0 size=16M
+    open_client 0 pl0
+    expect 75 platter remove pl0
+    expect 75 "$PLATTER" serve --config "$dir/empty.toml"
+    says "$daemon_pid"
+    close_client 0
+}
+
+test_77_is_not_permitted() {
+    need_root
+    need setpriv
+    start_daemon ram name=pl0 size=16M
+    # The program, and the way to the socket, can be reached by everybody; the socket cannot.
+    local everybody
+    everybody=$(mktemp -d "${TMPDIR:-/tmp}/pl.XXXXXX")
+    at_end+=("rm -rf '$everybody'")
+    chmod 755 "$everybody" "$dir/run"
+    cp "$PLATTER" "$everybody/platter"
+    setpriv --reuid=65534 --regid=65534 --clear-groups -- "$everybody/platter" --version >/dev/null 2>&1 \
+        || skip 'another user cannot run the program here'
+    expect 77 setpriv --reuid=65534 --regid=65534 --clear-groups -- "$everybody/platter" list
+    one_line
+}
+
+main "$@"
