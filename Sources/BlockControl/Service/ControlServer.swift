@@ -107,10 +107,9 @@ public final class ControlServer: Sendable {
                 var response: Response
                 do {
                     response = try await responder.respond(to: request, context: context)
-                } catch where !channel.isActive {
-                    // Whoever asked has gone; there is nobody to answer, and nothing is wrong.
-                    throw error
                 } catch {
+                    // Whoever asked has gone; there is nobody to answer, and nothing is wrong.
+                    guard channel.isActive else { throw error }
                     logger.error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
                     response = Response(status: .internalServerError)
                 }
