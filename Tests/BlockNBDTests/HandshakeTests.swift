@@ -259,7 +259,8 @@ private func type(_ output: [UInt8]) -> UInt32? { output.count >= 20 ? read32(ou
     @Test func `comes out the same however the bytes are cut`() {
         let conversation =
             be32(3) + optionBytes(8, []) + optionBytes(3, []) + optionBytes(99, [1, 2])
-            + optionBytes(10, metaContext("pl0", ["base:allocation"])) + optionBytes(6, exportRequest("pl0", [1, 2, 3]))
+            + optionBytes(10, metaContext("pl0", ["base:allocation"]))
+            + optionBytes(6, exportRequest("pl0", [1, 2, 3]))
             + optionBytes(7, exportRequest("pl0", [3]))
         var whole = Bench(greeted: false)
         let expected = whole.feed(conversation)

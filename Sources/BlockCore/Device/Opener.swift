@@ -49,6 +49,9 @@ public struct Opener: ~Copyable, Sendable {
         core.extents(of: range)
     }
 
+    /// The same question, to be asked on another thread than the one that submits: where the driver may block.
+    public var extentSource: ExtentSource { ExtentSource(core: core) }
+
     /// I/Os under way; exact only when nothing moves.
     public var inFlight: Int { core.inFlight }
 
@@ -56,4 +59,12 @@ public struct Opener: ~Copyable, Sendable {
     public consuming func close() {}
 
     deinit { core.close() }
+}
+
+/// Asks where an opener's device is data, hole or zero, on any thread. Outliving the opener does no harm.
+public struct ExtentSource: Sendable {
+    let core: OpenerCore
+
+    /// As ``Opener/extents(of:)``.
+    public func extents(of range: SectorRange) -> Result<[DeviceExtent], BlockStatus> { core.extents(of: range) }
 }

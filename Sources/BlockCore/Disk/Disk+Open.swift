@@ -104,12 +104,15 @@ extension Disk {
             let tells = state.driverOpens > 0 && queue.gate.enterPrivileged(1)
             if tells { state.driverOpens -= 1 }
             let others = state.openers.values.contains { !$0.isPrivate && !$0.isClosed }
+            // It need not be the one who wrote that closes last.
+            if core.hasWritten, core.device.partitionNumber == 0 { state.isTableStale = true }
             rescans =
-                core.hasWritten && core.device.partitionNumber == 0 && state.scansPartitions
+                state.isTableStale && state.scansPartitions
                 && state.lifecycle.state == .live
                 && !state.openers.values.contains {
                     !$0.isPrivate && !$0.isClosed && $0.device.partitionNumber == 0 && $0.mode.contains(.write)
                 }
+            if rescans { state.isTableStale = false }
             return (!others && beginFlushAfterLastClose(&state), tells)
         }
         if tells {

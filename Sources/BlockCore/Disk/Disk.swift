@@ -41,6 +41,8 @@ public final class Disk: Sendable {
         var warnings: [String] = []
         var removal: RemovalRun?
         var scansPartitions = true
+        /// Somebody wrote to the whole disk since the table was read last.
+        var isTableStale = false
         /// One at a time: rescans, resizes.
         var isReconfiguring = false
 

@@ -97,8 +97,13 @@ extension Disk {
             do throws(DiskError) {
                 _ = try rescanBlocking(deadline: .seconds(10))
             } catch {
+                guard error.errno == DiskError.busy else { return }
+                guard !error.openers.isEmpty else {
+                    // Another rescan or a resize is under way; the next last close tries again.
+                    state.withLock { $0.isTableStale = true }
+                    return
+                }
                 // A table whose partitions are open is left as it is, and said.
-                guard error.errno == DiskError.busy, !error.openers.isEmpty else { return }
                 state.withLock { state in
                     guard state.lifecycle.state == .live else { return }
                     state.warnings = ["the table was written but not read again: \(error.reason)"]
