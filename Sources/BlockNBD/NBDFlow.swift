@@ -90,8 +90,6 @@ struct NBDFlow: ~Copyable {
     // Requests under way.
     var freeSlots: [Int] = []
     var held = 0
-    /// Questions that a helper thread asks the opener; it is not closed meanwhile.
-    var questions = 0
     var answers: [NBDAnswer] = []
 
     // Output of this turn: `used` bytes of the workspace, of which those before `segment` are in `parts` already.

@@ -22,18 +22,16 @@ extension NBDSession {
             return
         }
         // What is left of an earlier read comes first, when its turn has come.
-        if reads, flow.value.isHungry {
-            turn(reading: true)
-        } else if readiness.contains(.write) {
-            // The backlog is gone, and while it was there reading may have been switched off.
-            settle()
-        }
+        if reads, flow.value.isHungry { return turn(reading: true) }
+        // The backlog may be gone, and while it was there reading was perhaps switched off.
+        settle()
     }
 
     /// Goes on after a pause: with what was read before, else with the next event.
     func resume() {
+        // Its turn may have come while replies do not go out: then it waits for that.
+        flow.value.isBlocked = flow.value.hasBacklog
         if flow.value.hasBacklog || flow.value.farewell != nil { return settle() }
-        flow.value.isBlocked = false
         if flow.value.isHungry { return settle() }
         turn(reading: false)
     }
@@ -46,6 +44,7 @@ extension NBDSession {
         } else {
             pause = parseCarried()
         }
+        if !flow.value.answers.isEmpty { replyToAnswers() }
         flush()
         if flow.value.hasBacklog, case .hadItsShare = pause { pause = .blocked }
         switch pause {

@@ -170,7 +170,6 @@ extension NBDSession {
 
     private func reply(to answer: NBDAnswer) {
         let slot = slots.value[answer.slot]
-        if slot.kind == .blockStatus { flow.value.questions -= 1 }
         guard answer.status == .ok else {
             appendReply(
                 cookie: slot.cookie, offset: slot.offset, isRead: slot.kind != .command,

@@ -112,8 +112,7 @@ extension NBDSession {
         guard mayHold(length) else { return .pause(.blocked) }
         guard let buffer = hold(length) else { return .refused(.noMemory) }
         _ = take(token, request, .read, length)
-        flow.value.opener?.submit(
-            .read, range, data: .owned(consume buffer, count: length), token: UInt64(token))
+        submitTaken(.read, range, [], .owned(consume buffer, count: length), token)
         return .taken(0)
     }
 
@@ -147,8 +146,7 @@ extension NBDSession {
         buffer.memory.slice(0, there).copy(from: rest)
         let slot = take(token, request, .command, length)
         if isHere {
-            flow.value.opener?.submit(
-                .write, range, flags: flags, data: .owned(consume buffer, count: length), token: UInt64(token))
+            submitTaken(.write, range, flags, .owned(consume buffer, count: length), token)
         } else {
             slot.buffer = consume buffer
             flow.value.incomingSlot = token
@@ -166,8 +164,7 @@ extension NBDSession {
         let range = SectorRange(
             start: slot.offset / UInt64(sectorSize), count: UInt64(slot.length / sectorSize))
         let flags: BioFlags = slot.flags.contains(.fua) ? .fua : []
-        flow.value.opener?.submit(
-            .write, range, flags: flags, data: .owned(consume buffer, count: slot.length), token: UInt64(token))
+        submitTaken(.write, range, flags, .owned(consume buffer, count: slot.length), token)
     }
 
     // MARK: The rest
@@ -184,7 +181,7 @@ extension NBDSession {
         switch submitInline(operation, range, flags, .none, token) {
         case .again?:
             _ = take(token, request, .command, 0)
-            flow.value.opener?.submit(operation, range, flags: flags, data: .none, token: UInt64(token))
+            submitTaken(operation, range, flags, .none, token)
         case let status?: appendReply(to: request, NBDError(status, isWrite: operation == .writeZeroes))
         case nil: _ = take(token, request, .command, 0)
         }
@@ -211,7 +208,6 @@ extension NBDSession {
             return .taken(0)
         }
         let slot = take(token, request, .blockStatus, 0)
-        flow.value.questions += 1
         let source = flow.value.opener?.extentSource
         server.helpers.run { [self] in
             var status = BlockStatus.ok
@@ -248,6 +244,18 @@ extension NBDSession {
         if answer.value.expected == .max { return answer.value.status }
         answer.value.expected = .max
         return nil
+    }
+
+    /// Submits for a slot that is taken. An answer that comes at once waits for the end of the batch, not for the inbox.
+    private func submitTaken(
+        _ operation: BioOperation, _ range: SectorRange, _ flags: BioFlags, _ data: consuming BioData, _ token: Int
+    ) {
+        answer.value.expected = UInt64(token)
+        flow.value.opener?.submit(operation, range, flags: flags, data: data, token: UInt64(token))
+        if answer.value.expected == .max {
+            flow.value.answers.append(NBDAnswer(slot: token, status: answer.value.status))
+        }
+        answer.value.expected = .max
     }
 
     /// Takes the slot on top of the free ones for a request that is answered later.

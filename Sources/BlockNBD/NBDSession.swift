@@ -128,13 +128,13 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
     // MARK: From any thread
 
     func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
+        let slot = Int(truncatingIfNeeded: token)
+        if buffer != nil { slots.value[slot].buffer = consume buffer }
         if Reactor.currentIdentity == home, answer.value.expected == token {
             answer.value.expected = .max
             answer.value.status = status
             return
         }
-        let slot = Int(truncatingIfNeeded: token)
-        if buffer != nil { slots.value[slot].buffer = consume buffer }
         tell(NBDAnswer(slot: slot, status: status))
     }
 
@@ -175,7 +175,8 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
         if let registration = flow.value.registration.take() { workspace.reactor.forget(registration) }
         flow.value.socket = nil
         freeMemory()
-        if flow.value.questions == 0 { closeOpener() }
+        // Dropping it closes it.
+        _ = flow.value.opener.take()
         workspace.sessions.value[ObjectIdentifier(self)] = nil
         server.ended(self, reason: reason, wasServing: wasServing)
     }
@@ -183,11 +184,8 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
     /// What comes after the end: nothing is answered any more.
     private func lateAnswers(_ answers: [NBDAnswer]) {
         for answer in answers where slots.value.indices.contains(answer.slot) {
-            let slot = slots.value[answer.slot]
-            slot.buffer = nil
-            if slot.kind == .blockStatus { flow.value.questions -= 1 }
+            slots.value[answer.slot].buffer = nil
         }
-        if flow.value.questions == 0 { closeOpener() }
     }
 
     /// Frees what the connection holds by itself. What is under way is not ours to free: it comes back with its answer,
@@ -203,9 +201,6 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
         flow.value.parts = []
         flow.value.answers = []
     }
-
-    /// Dropping it closes it.
-    private func closeOpener() { _ = flow.value.opener.take() }
 }
 
 extension Descriptor {

@@ -229,22 +229,22 @@ private final class Pipeline: @unchecked Sendable {
     private var isOver: Bool { shared.withLock { shared in shared.isEnding && !shared.places.contains { $0.isOut } } }
 
     private var start = 0
-    private var end_ = 0
+    private var limit = 0
 
     /// The next `count` bytes, at most a block; nil when the server has closed.
     private func receive(_ count: Int) -> [UInt8]? {
         let memory = incoming.memory
-        while end_ - start < count {
+        while limit - start < count {
             if memory.count - start < count {
-                let rest = memory.slice(start, end_ - start).array
+                let rest = memory.slice(start, limit - start).array
                 memory.store(rest[...], at: 0)
-                end_ -= start
+                limit -= start
                 start = 0
             }
-            guard case .moved(let moved) = socket.read(into: memory.slice(end_, memory.count - end_)) else {
+            guard case .moved(let moved) = socket.read(into: memory.slice(limit, memory.count - limit)) else {
                 return nil
             }
-            end_ += moved
+            limit += moved
         }
         defer { start += count }
         return memory.slice(start, count).array

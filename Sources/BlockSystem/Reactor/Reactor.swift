@@ -219,15 +219,16 @@ public final class Reactor: @unchecked Sendable {
     private func loop() {
         platter_set_reactor(identity)
         var isStopping = false
+        var putOffBefore: [any ReactorTask] = []
         while !isStopping {
             // Those put off in this turn belong to the next one, which then does not wait for descriptors.
-            let putOffBefore = putOff
-            putOff.removeAll(keepingCapacity: true)
+            swap(&putOff, &putOffBefore)
             takeEvents(waiting: putOffBefore.isEmpty)
             turnCount += 1
             isStopping = runJobs()
             runTimers()
             for task in putOffBefore { task.run(on: self) }
+            putOffBefore.removeAll(keepingCapacity: true)
             runEndOfTurn()
         }
         end()
@@ -290,11 +291,13 @@ public final class Reactor: @unchecked Sendable {
     }
 
     private func runEndOfTurn() {
-        while !endOfTurn.isEmpty {
-            let tasks = endOfTurn
-            endOfTurn.removeAll(keepingCapacity: true)
-            for task in tasks { task.run(on: self) }
+        // Those that one of them adds belong to this turn as well.
+        var index = 0
+        while index < endOfTurn.count {
+            endOfTurn[index].run(on: self)
+            index += 1
         }
+        endOfTurn.removeAll(keepingCapacity: true)
     }
 
     private func end() {
