@@ -202,7 +202,7 @@ extension NBDSession {
         if size == 0 { return .refused(.ioError) }
         guard range.fits(in: size) else { return .refused(.invalid) }
         let asked = SectorRange(start: range.start, count: min(range.count, NBDExtents.askMax))
-        guard flow.value.style == .mayBlock else {
+        guard flow.value.style != .inline else {
             guard hasRoom(NBDExtents.replyMax) else { return .pause(.blocked) }
             answerBlockStatus(request, asked, flow.value.opener?.extents(of: asked))
             return .taken(0)

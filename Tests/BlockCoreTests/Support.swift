@@ -21,9 +21,9 @@ final class HeldDriver: BlockDriver, Sendable {
     /// Answers everything it holds when it is aborted, as a live driver does.
     let answersAbort: Bool
     /// Called inside submit, before anything else.
-    let inSubmit = Lock<(@Sendable (BioOperation) -> Void)?>(nil)
+    let inSubmit = Hook<(@Sendable (BioOperation) -> Void)?>(nil)
     /// Called by stop.
-    let inStop = Lock<(@Sendable () -> Void)?>(nil)
+    let inStop = Hook<(@Sendable () -> Void)?>(nil)
 
     init(
         capacity: UInt64 = 2048, style: SubmissionStyle = .async, behaviour: Behaviour = .answer(.ok),
@@ -43,7 +43,7 @@ final class HeldDriver: BlockDriver, Sendable {
     var driverName: String { "held" }
 
     func submit(_ bio: consuming Bio) {
-        inSubmit.withLock { $0 }?(bio.operation)
+        inSubmit.value?(bio.operation)
         var bio: Bio? = consume bio
         let behaviour = state.withLock { state in
             state.submitted += 1
@@ -83,7 +83,7 @@ final class HeldDriver: BlockDriver, Sendable {
         if answersAbort { answerAll(.ioError) }
     }
     func stop() {
-        inStop.withLock { $0 }?()
+        inStop.value?()
         note("stop")
     }
     func opened() throws(BlockStatus) { note("opened") }
@@ -100,10 +100,10 @@ final class CountingSink: BioSink, Sendable {
     private let answers = Lock(Answers())
     private let bell = Bell()
     /// Called in each answer, with its token.
-    let onAnswer = Lock<(@Sendable (UInt64, BlockStatus) -> Void)?>(nil)
+    let onAnswer = Hook<(@Sendable (UInt64, BlockStatus) -> Void)?>(nil)
 
     func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
-        onAnswer.withLock { $0 }?(token, status)
+        onAnswer.value?(token, status)
         answers.withLock { answers in
             answers.statuses[token, default: []].append(status)
             answers.total += 1
@@ -198,4 +198,18 @@ final class BegunRemoval: Sendable {
     func end() -> RemovalOutcome? {
         done.wait(until: Instant.now + .seconds(60)) ? outcome.withLock { $0 } : nil
     }
+}
+
+/// A closure that a test sets and others call. Read without an inout access: through one, a closure in generic storage
+/// is wrapped anew with every look at it, and a chain of a hundred thousand wrappers is slow.
+final class Hook<Body: Sendable>: Sendable {
+    private struct Held: Sendable {
+        var body: Body
+    }
+    private let held: Lock<Held>
+    init(_ body: Body) { held = Lock(Held(body: body)) }
+    /// What was set.
+    var value: Body { held.withLock { $0.body } }
+    /// Sets it.
+    func withLock(_ use: (inout Body) -> Void) { held.withLock { use(&$0.body) } }
 }

@@ -22,7 +22,7 @@ extension OpenerCore {
             partitionCells?.add(spent, to: group * 3 + 2)
         }
         if status != .ok {
-            disk.noteFailure(status, isWrite: operation.isWrite, sectors: slot.element.sectorCount)
+            disk.noteFailure(status, isWrite: slot.element.isWrite, sectors: slot.element.sectorCount)
         } else if wasFlushedFor || slot.element.flags.contains(.fua) {
             disk.noteDurable(sectors: group == 1 ? slot.element.sectorCount : 0)
             if wasFlushedFor { disk.noteFlush(upTo: slot.element.flushMark) }
@@ -162,20 +162,22 @@ extension OpenerCore {
                 continue
             }
             let won = slot.element.owner.compareExchange(
-                expected: BioSlot.Owner.nobody.rawValue, desired: BioSlot.Owner.deadline.rawValue,
+                expected: BioSlot.Owner.nobody.rawValue, desired: BioSlot.Owner.claiming.rawValue,
                 ordering: .acquiringAndReleasing
             ).exchanged
             guard won else { continue }
-            result.claimed += 1
-            let operation = slot.element.operation
+            let token = slot.element.token
             // Memory that belongs to the driver until it answers counts as held; borrowed memory was never given to it.
             let bytes = slot.element.buffer == nil ? 0 : slot.element.byteCount
+            disk.noteExpired(isWrite: slot.element.isWrite, sectors: slot.element.sectorCount, bytes: bytes)
+            // From here a late answer may give the slot back, and the submitter fill it anew: nothing more of it.
+            slot.element.owner.store(BioSlot.Owner.deadline.rawValue, ordering: .releasing)
+            result.claimed += 1
             result.bytes += bytes
-            disk.noteExpired(isWrite: operation.isWrite, sectors: slot.element.sectorCount, bytes: bytes)
             if isOrphaned.load(ordering: .acquiring) {
                 swallowed.add()
             } else {
-                sink.completed(token: slot.element.token, status: .gone, buffer: nil)
+                sink.completed(token: token, status: .gone, buffer: nil)
             }
         }
         return result

@@ -13,8 +13,6 @@ struct SubmitterState {
     var batchHoldsLease = false
     /// What was answered inline in this batch, by group of operations.
     var batchCounts = InlineArray<4, UInt64>(repeating: 0)
-    /// Whether anything was written.
-    var hasWritten = false
 }
 
 /// What is behind an ``Opener``: a slab of slots, the way down to the driver and the way back to the sink.
@@ -56,6 +54,8 @@ final class OpenerCore: @unchecked Sendable {
     /// rest of a submission.
     let own: Stable<SubmitterState>
 
+    /// Set by whichever thread runs the first write.
+    private let wrote = Atomic<Bool>(false)
     /// Slots that were answered on other threads: a stack by slot address, or, once closed, the number that is still
     /// out, times two, plus one.
     let returned = Atomic<UInt>(0)
@@ -105,7 +105,7 @@ final class OpenerCore: @unchecked Sendable {
     }
 
     /// Whether anything was written through it; for the closer, who has the handle.
-    var hasWritten: Bool { own.element.hasWritten }
+    var hasWritten: Bool { wrote.load(ordering: .relaxed) }
 
     // MARK: Submitting
 
@@ -122,7 +122,10 @@ final class OpenerCore: @unchecked Sendable {
             Self.putOff(slot)
             return
         }
-        run(slot)
+        // Inside from here: what a sink submits upon a refusal is put off, too.
+        ThreadContext.inside = Self.foreign
+        run(slot, isForeign: false)
+        ThreadContext.inside = 0
         if ThreadContext.putOffHead != 0 { Self.runPutOff() }
     }
 
@@ -149,12 +152,12 @@ final class OpenerCore: @unchecked Sendable {
         slot.element.phase.store(BioSlot.Phase.filled.rawValue, ordering: .relaxed)
     }
 
-    private func run(_ slot: Stable<BioSlot>) {
+    private func run(_ slot: Stable<BioSlot>, isForeign: Bool) {
         if let refusal = check(slot) {
             refuse(slot, refusal)
             return
         }
-        enterAndDispatch(slot)
+        enterAndDispatch(slot, isForeign: isForeign)
     }
 
     /// The checks that nobody else has to make again. Turns the device's sectors into the disk's.
@@ -163,6 +166,7 @@ final class OpenerCore: @unchecked Sendable {
         let range = SectorRange(start: slot.element.sector, count: slot.element.sectorCount)
         if operation == .flush {
             guard mode.contains(.write) || mode.contains(.read) else { return .invalid }
+            slot.element.isForWorker = style == .mayBlock && queue.profile.hasWriteCache
             return nil
         }
         // A dead disk has size 0; it must answer "gone", which the gate does.
@@ -176,7 +180,7 @@ final class OpenerCore: @unchecked Sendable {
         guard (range.start | range.count) & logicalMask == 0 else { return .invalid }
         if operation.isWrite {
             guard mode.contains(.write), !disk.isReadOnly else { return .readOnly }
-            own.element.hasWritten = true
+            if !wrote.load(ordering: .relaxed) { wrote.store(true, ordering: .relaxed) }
             if slot.element.flags.contains(.fua) {
                 if !queue.profile.hasWriteCache {
                     slot.element.flags.remove(.fua)
@@ -267,7 +271,7 @@ final class OpenerCore: @unchecked Sendable {
     private func leave(_ leases: UInt64) { if !cells.leave(leases) { cells.wake() } }
 
     private func passesFrozen(_ slot: Stable<BioSlot>) -> Bool {
-        slot.element.isPrivileged && cells.stateWord & 3 == GateStateMachine.State.frozen.rawValue
+        slot.element.isPrivileged && !queue.gate.isDead
     }
 
     /// The gate was not open: wait for the thaw, or hear why not.
@@ -296,6 +300,7 @@ final class OpenerCore: @unchecked Sendable {
         slot.element.isPrivileged = true
         slot.element.isForWorker = style == .mayBlock
         enterAndDispatch(slot, isForeign: true)
+        if ThreadContext.inside == 0 { Self.runPutOff() }
     }
 
     /// Where a range of the device is data, hole or zero.
@@ -337,7 +342,11 @@ final class OpenerCore: @unchecked Sendable {
             let next = slot.element.next
             ThreadContext.setPutOff(head: next, tail: next == 0 ? 0 : ThreadContext.putOffTail)
             // The slot is out, so its opener is in the disk's table.
-            slot.element.core?.use { $0.run(slot) }
+            // Foreign: its submit has returned, so the opener may be another thread's by now, or closed.
+            ThreadContext.inside = foreign
+            // Kept while it runs: its own last answer may come in there, after a close.
+            slot.element.core?.object.run(slot, isForeign: true)
+            ThreadContext.inside = 0
         }
     }
 

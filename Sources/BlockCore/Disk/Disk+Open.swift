@@ -29,7 +29,6 @@ extension Disk {
         let refused = state.withLock { state -> DiskError? in
             if let refusal = refusal(of: device, mode, state, isPrivate: isPrivate) { return refusal }
             state.openers[id] = core
-            if told { state.driverOpens += 1 }
             return nil
         }
         if let refused {
@@ -79,6 +78,8 @@ extension Disk {
         defer { queue.gate.leave(1) }
         do throws(BlockStatus) {
             try queue.driver?.opened()
+            // Inside the lease still: the release counts it, if a removal comes first.
+            state.withLock { $0.driverOpens += 1 }
             return true
         } catch {
             throw DiskError(
@@ -89,9 +90,14 @@ extension Disk {
 
     /// Inside the gate if it is not dead; otherwise the removal tells it, or has told it.
     private func tellDriverClosed() {
-        guard queue.gate.enterPrivileged(1) else { return }
-        defer { queue.gate.leave(1) }
+        let tells = state.withLock { state in
+            let tells = state.driverOpens > 0 && queue.gate.enterPrivileged(1)
+            if tells { state.driverOpens -= 1 }
+            return tells
+        }
+        guard tells else { return }
         queue.driver?.closed()
+        queue.gate.leave(1)
     }
 
     /// An opener was closed. If it was the last one that a removal waited for, the flush begins here.
@@ -124,5 +130,9 @@ extension Disk {
     }
 
     /// The last answer of an opener that was closed earlier has come.
-    func forget(_ core: OpenerCore) { state.withLock { _ = $0.openers.removeValue(forKey: core.id) } }
+    func forget(_ core: OpenerCore) {
+        // Dropped outside the lock: with it may go the sink, whose end is foreign code.
+        let last = state.withLock { $0.openers.removeValue(forKey: core.id) }
+        _ = consume last
+    }
 }

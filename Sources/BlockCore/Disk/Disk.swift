@@ -238,7 +238,7 @@ public final class Disk: Sendable {
         }
         guard readOnly.exchange(isOn, ordering: .relaxed) != isOn else { return }
         state.withLock { state in
-            guard state.lifecycle.state != .gone else { return }
+            guard state.lifecycle.state != .adding, !state.lifecycle.isOver else { return }
             registry.events.append([event(.change, of: part0, extra: ["DISK_RO=\(isOn ? 1 : 0)"])])
         }
         registry.events.pump()

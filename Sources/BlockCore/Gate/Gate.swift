@@ -44,7 +44,7 @@ public final class Gate: Sendable {
 
     /// Goes in though it is frozen, but not when it is dead: the lane of the remover's flush.
     func enterPrivileged(_ leases: UInt64) -> Bool {
-        if cells.enter(leases) || cells.stateWord & 3 == GateStateMachine.State.frozen.rawValue { return true }
+        if cells.enter(leases) || !isDead { return true }
         leave(leases)
         return false
     }

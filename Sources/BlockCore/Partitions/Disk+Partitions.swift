@@ -163,6 +163,9 @@ extension Disk {
             let open = state.publicOpeners.filter { opener in going.contains { $0 === opener.device } }
             guard open.isEmpty else { return open.map(\.currentRecord) }
             for partition in going { partition.unlist() }
+            // Out of the table at once: a removal that ends meanwhile must not release what the rescan holds by then.
+            state.partitions.removeAll { partition in going.contains { $0 === partition } }
+            registry.events.append(going.map { event(.remove, of: $0) })
             return []
         }
         guard inTheWay.isEmpty else {
@@ -181,7 +184,7 @@ extension Disk {
             state.partitions = now
             state.table = scan.table
             state.warnings = scan.warnings
-            var events = going.map { event(.remove, of: $0) }
+            var events: [DiskEvent] = []
             if !going.isEmpty || !added.isEmpty { events.append(event(.change, of: part0)) }
             registry.events.append(events + added.map { event(.add, of: $0) })
             return true

@@ -49,7 +49,12 @@ final class RequestQueue: Sendable {
     /// Puts a slot in the line for the disk's worker threads, who give its submit lease back.
     func handToWorker(_ slot: Stable<BioSlot>) {
         guard workers.append(slot) else { return }
-        WorkerThread.detach(name: "pl-\(workers.name)") { [self] in workers.work(runOnWorker) }
+        do throws(SystemError) {
+            _ = try WorkerThread.start(name: "pl-\(workers.name)") { [self] in workers.work(runOnWorker) }
+        } catch {
+            // No thread to be had: what nobody would ever come for is answered, and the event loop stays one.
+            answer(workers.threadFailed(), .noMemory)
+        }
     }
 
     private func runOnWorker(_ slot: Stable<BioSlot>) {
@@ -68,14 +73,19 @@ final class RequestQueue: Sendable {
 
     /// Fails what waits for a worker; the gate is dead. Returns how many that were.
     func failWaiting() -> Int {
-        var waiting = workers.takeAll()
-        let count = waiting.count
+        let waiting = workers.takeAll()
+        answer(waiting, .gone)
+        return waiting.count
+    }
+
+    /// Answers slots that no driver has seen, with both their leases.
+    private func answer(_ slots: SlotList, _ status: BlockStatus) {
+        var slots = slots
         let cells = gate.cells
-        while let slot = waiting.popFirst() {
-            Completion.answer(slot, .gone)
+        while let slot = slots.popFirst() {
+            Completion.answer(slot, status)
             if !cells.leave(1) { cells.wake() }
         }
-        return count
     }
 
     /// The driver, with the caller holding a ticket or having seen the gate drained.
@@ -126,6 +136,14 @@ private final class DiskWorkers: Sendable {
         }
         if !needsThread { bell.ring() }
         return needsThread
+    }
+
+    /// A thread could not be started: gives what is left without anybody to do it.
+    func threadFailed() -> SlotList {
+        state.withLock { state in
+            state.threads -= 1
+            return state.threads == 0 ? state.waiting.takeAll() : SlotList()
+        }
     }
 
     func takeAll() -> SlotList { state.withLock { $0.waiting.takeAll() } }

@@ -81,6 +81,9 @@ extension DiskRegistry {
 
         // 8 Everything at once: one store makes it found, one append tells of it. Nothing after this can fail.
         try options.beforeStep?(8)
+        // A lease over this step and the next: whoever removes the disk at once waits for them.
+        let held = disk.queue.gate.enterPrivileged(1)
+        defer { if held { disk.queue.gate.leave(1) } }
         guard disk.publish(extra: notes) else {
             throw DiskError(
                 errno: DiskError.cancelled, disk: name, sequence: sequence,

@@ -163,7 +163,11 @@ public final class DiskRegistry: Sendable {
 
     /// Puts the disk (or one of its partitions) behind a name it has reserved. Not yet found: that is its state's to say.
     func fill(_ name: String, _ disk: Disk, _ device: BlockDevice?) {
-        shard(name).withLock { $0[name] = NameEntry(sequence: disk.sequence, disk: disk, device: device) }
+        shard(name).withLock { entries in
+            // Only what is still reserved for it: a removal may have given the name to somebody else.
+            guard entries[name]?.sequence == disk.sequence else { return }
+            entries[name] = NameEntry(sequence: disk.sequence, disk: disk, device: device)
+        }
     }
 
     /// The disk that is being added under this name, so that a removal can cancel the add.
@@ -193,7 +197,10 @@ public final class DiskRegistry: Sendable {
     }
 
     func fill(_ number: DeviceNumber, _ disk: Disk, _ device: BlockDevice?) {
-        shard(number).withLock { $0[number] = NameEntry(sequence: disk.sequence, disk: disk, device: device) }
+        shard(number).withLock { entries in
+            guard entries[number]?.sequence == disk.sequence else { return }
+            entries[number] = NameEntry(sequence: disk.sequence, disk: disk, device: device)
+        }
     }
 
     func release(_ number: DeviceNumber, of sequence: UInt64) {

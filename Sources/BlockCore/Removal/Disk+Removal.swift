@@ -98,6 +98,8 @@ extension Disk {
             }
         case .flush(let frozen):
             let run = run(&state, timeout)
+            // What waited for openers until now had no deadline of its own yet.
+            run.timeout = timeout
             addWaiter(run, done)
             if frozen {
                 run.isFrozen = true
@@ -118,6 +120,7 @@ extension Disk {
             addWaiter(run, done)
             // The earlier deadline wins; the later timer finds nothing to do.
             let deadline = Instant.now + timeout
+            run.timeout = min(run.timeout, timeout)
             if deadline < run.deadline {
                 run.deadline = deadline
                 let id = run.id
@@ -336,8 +339,10 @@ extension Disk {
     /// The driver owes more than the deadline allows: its I/O is failed to the submitters, and the removal ends (R4).
     private func deadlinePassed(run id: UInt64) {
         let cores = state.withLock { state -> [OpenerCore]? in
-            guard let run = state.removal, run.id == id, case .cut = state.lifecycle.state, run.deadline <= Instant.now
+            guard let run = state.removal, run.id == id, case .cut = state.lifecycle.state,
+                run.deadline <= Instant.now, !run.isExpiring
             else { return nil }
+            run.isExpiring = true
             return Array(state.openers.values)
         }
         guard let cores else { return }
@@ -345,6 +350,8 @@ extension Disk {
         WorkerThread.detach(name: "pl-deadline") { [self] in
             faults.owedSince.withLock { if $0 == 0 { $0 = Instant.wallClock } }
             registry.addOwing(self)
+            // Its own barrier: the walk must see every announcement and every entry that still read "open".
+            queue.gate.cells.heavyFence()
             var claimed = (claimed: 0, bytes: 0, delivering: 0)
             for core in cores {
                 let more = core.claimOwed()
@@ -416,7 +423,7 @@ extension Disk {
     /// Takes the name and the numbers out of the tables and tells of it, before anybody hears that it is done (R8).
     private func unpublish(_ state: inout State, _ run: RemovalRun, _ mode: RemovalMode) -> RemovalReport {
         run.report.failed =
-            faults.failed.value - run.failedBefore + faults.refused.value - run.refusedBefore + run.report.quarantined
+            faults.failed.value - run.failedBefore + faults.refused.value - run.refusedBefore + faults.expired.value
         let report = makeReport(state, mode)
         let partitions = state.partitions
         state.partitions = []

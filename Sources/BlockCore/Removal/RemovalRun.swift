@@ -19,6 +19,8 @@ final class RemovalRun: @unchecked Sendable {
     var nextWaiter: UInt64 = 1
     /// The gate was frozen for the flush and must be thawed if the disk lives on.
     var isFrozen = false
+    /// The deadline's walk is under way; another timer need not begin one.
+    var isExpiring = false
     var report = RemovalReport()
     var failedBefore = 0
     var refusedBefore = 0

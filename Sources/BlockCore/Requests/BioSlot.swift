@@ -21,7 +21,12 @@ struct BioSlot: ~Copyable {
         /// Counted, and the driver's.
         case entered = 3
     }
-    enum Owner: UInt32 { case nobody = 0, driver = 1, deadline = 2 }
+    enum Owner: UInt32 {
+        case nobody = 0, driver = 1, deadline = 2
+        /// The deadline has won and still reads the slot: a late answer waits those few instructions before it gives
+        /// the slot back.
+        case claiming = 3
+    }
     /// What is to be done when the driver has answered, before the submitter hears of it.
     enum Afterwards: UInt8 { case deliver, flushForFUA }
 
@@ -55,6 +60,9 @@ struct BioSlot: ~Copyable {
     /// The submitter's memory, where the driver got a copy.
     var bounced = IOMemory.none
     var buffer: IOBuffer?
+
+    /// Whether it changes the device, also while its flush for FUA is under way.
+    var isWrite: Bool { operation.isWrite || (operation == .flush && sectorCount > 0) }
 
     var byteCount: Int { operation.hasData ? memory.count : 0 }
 }

@@ -40,8 +40,9 @@ enum Completion {
         slot.element.operation = .flush
         slot.element.flushMark = core.use { $0.disk.volatileSectors }
         // The slot is the driver's again: a deadline may claim it once more.
-        slot.element.mine.store(0, ordering: .sequentiallyConsistent)
+        // `mine` last: until it is down the deadline passes by, so that no claim of its can be overwritten.
         slot.element.owner.store(BioSlot.Owner.nobody.rawValue, ordering: .sequentiallyConsistent)
+        slot.element.mine.store(0, ordering: .sequentiallyConsistent)
         // Died meanwhile: the walk of the deadline may have seen the first announcement and passed by, so this side
         // answers; `answer` settles who may.
         if cells.stateWord & 3 == GateStateMachine.State.dead.rawValue {
@@ -55,6 +56,8 @@ enum Completion {
     private static func answerLate(
         _ slot: Stable<BioSlot>, _ core: Unretained<OpenerCore>, _ cells: UsageCells
     ) {
+        // Pairs with the release in `claimOwed`.
+        while slot.element.owner.load(ordering: .acquiring) == BioSlot.Owner.claiming.rawValue { yieldThread() }
         core.use { core in
             core.disk.noteLateAnswer(bytes: slot.element.buffer == nil ? 0 : slot.element.byteCount)
             slot.element.buffer = nil

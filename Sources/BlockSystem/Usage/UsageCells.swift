@@ -228,16 +228,20 @@ public enum WakeWord {
     /// Where a test stops a thread in the gap between counting itself in and looking at the state. Debug builds only.
     public enum UsageHooks {
         private static let isSet = Atomic<Bool>(false)
-        private static let body = Lock<(@Sendable (UsageCells) -> Void)?>(nil)
+        // In a struct: a bare closure behind a generic lock is wrapped anew with every look at it.
+        private struct Body {
+            var run: (@Sendable (UsageCells) -> Void)?
+        }
+        private static let body = Lock(Body())
 
         /// Sets what is called with the gate's cells after each count; nil: nothing.
         public static func set(_ hook: (@Sendable (UsageCells) -> Void)?) {
-            body.withLock { $0 = hook }
+            body.withLock { $0.run = hook }
             isSet.store(hook != nil, ordering: .releasing)
         }
 
         @usableFromInline static func counted(_ cells: UsageCells) {
-            if isSet.load(ordering: .acquiring) { body.withLock { $0 }?(cells) }
+            if isSet.load(ordering: .acquiring) { body.withLock { $0.run }?(cells) }
         }
     }
 
