@@ -175,7 +175,11 @@ public final class Disk: Sendable {
         if isWrite { faults.failedWriteSectors.add(Int(clamping: sectors)) }
     }
 
-    func noteRefusedGone() { faults.refused.add() }
+    /// An I/O was refused because the disk is gone, or parked when it died.
+    func noteRefusedGone(isWrite: Bool, sectors: UInt64) {
+        faults.refused.add()
+        if isWrite { faults.failedWriteSectors.add(Int(clamping: sectors)) }
+    }
 
     /// A write was durable when it was answered.
     func noteDurable(sectors: UInt64) { faults.durableSectors.add(Int(clamping: sectors)) }

@@ -79,6 +79,13 @@ extension DiskRegistry {
             try options.beforeStep?(7)
         }
 
+        try publish(disk, driver, options, notes)
+        return disk
+    }
+
+    private func publish(
+        _ disk: Disk, _ driver: any BlockDriver, _ options: DiskOptions, _ notes: [String]
+    ) throws(DiskError) {
         // 8 Everything at once: one store makes it found, one append tells of it. Nothing after this can fail.
         try options.beforeStep?(8)
         // A lease over this step and the next: whoever removes the disk at once waits for them.
@@ -86,13 +93,12 @@ extension DiskRegistry {
         defer { if held { disk.queue.gate.leave(1) } }
         guard disk.publish(extra: notes) else {
             throw DiskError(
-                errno: DiskError.cancelled, disk: name, sequence: sequence,
-                reason: "the add of \(name) was cancelled by a removal")
+                errno: DiskError.cancelled, disk: disk.name, sequence: disk.sequence,
+                reason: "the add of \(disk.name) was cancelled by a removal")
         }
         events.pump()
         // 9 From now on the device's own end is the disk's. Weak: a driver does not keep its disk.
         driver.onDeath { [weak disk] in disk?.requestRemoval(.surprise) { _ in } }
-        return disk
     }
 
     private func checkedProfile(_ driver: any BlockDriver, _ options: DiskOptions) throws(DiskError) -> DriverProfile {

@@ -112,28 +112,34 @@ extension Disk {
             addWaiter(run, done)
             let cut = beginCut(&state, run)
             return { cut() }
-        case .join:
-            let run = run(&state, timeout)
-            if case .leaving(let pending) = state.lifecycle.state {
-                return waitOrAnswer(run, state, pending, timeout, wait, done)
-            }
-            addWaiter(run, done)
-            // The earlier deadline wins; the later timer finds nothing to do.
-            let deadline = Instant.now + timeout
-            run.timeout = min(run.timeout, timeout)
-            if deadline < run.deadline {
-                run.deadline = deadline
-                let id = run.id
-                let tag = run.cutTag
-                return { [self] in
-                    Reaper.shared.watch(nil, until: deadline, tag: tag) { [self] _ in
-                        flushed(run: id, .abandoned)
-                        deadlinePassed(run: id)
-                    }
+        case .join: return join(&state, timeout, wait, done)
+        }
+    }
+
+    /// Another removal is under way: wait for its report, and hurry it if this one has less time.
+    private func join(
+        _ state: inout State, _ timeout: Duration, _ wait: Bool, _ done: @escaping RemovalRun.Waiter
+    ) -> @Sendable () -> Void {
+        let run = run(&state, timeout)
+        if case .leaving(let pending) = state.lifecycle.state {
+            return waitOrAnswer(run, state, pending, timeout, wait, done)
+        }
+        addWaiter(run, done)
+        // The earlier deadline wins; the later timer finds nothing to do.
+        let deadline = Instant.now + timeout
+        run.timeout = min(run.timeout, timeout)
+        if deadline < run.deadline {
+            run.deadline = deadline
+            let id = run.id
+            let tag = run.cutTag
+            return { [self] in
+                Reaper.shared.watch(nil, until: deadline, tag: tag) { [self] _ in
+                    flushed(run: id, .abandoned)
+                    deadlinePassed(run: id)
                 }
             }
-            return {}
         }
+        return {}
     }
 
     private func run(_ state: inout State, _ timeout: Duration) -> RemovalRun {
