@@ -39,6 +39,9 @@ var targets: [Target] = [
     .executableTarget(
         name: "CoreBench", dependencies: ["BenchSupport", "BlockDrivers", "BlockCore", "BlockSystem"],
         path: "Benchmarks/CoreBench", swiftSettings: checked),
+    .executableTarget(
+        name: "NBDBench", dependencies: ["BenchSupport", "BlockNBD", "BlockDrivers", "BlockCore", "BlockSystem"],
+        path: "Benchmarks/NBDBench", swiftSettings: checked),
 ]
 var dependencies: [Package.Dependency] = []
 var products: [Product] = [
@@ -46,6 +49,7 @@ var products: [Product] = [
         name: "Platter",
         targets: ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD"]),
     .executable(name: "platter-bench-core", targets: ["CoreBench"]),
+    .executable(name: "platter-bench-nbd", targets: ["NBDBench"]),
 ]
 
 if withPackages {

@@ -15,8 +15,9 @@ final class NBDWorkspace: @unchecked Sendable {
     private let outputBuffer: IOBuffer
     let sessions = Confined<[ObjectIdentifier: NBDSession]>([:])
 
-    /// What is put together before it is sent: small enough to stay in the processor's cache.
-    static let flushSize = 256 << 10
+    /// What is put together before it is sent. Small enough to stay in a processor's second cache; as large as that
+    /// allows, because a client that sleeps is woken by each send.
+    static let flushSize = 512 << 10
     /// The largest reply that is put together here (256 KiB of data), behind a full load of others.
     static let outputSize = flushSize + (256 << 10) + 4096
 

@@ -271,6 +271,20 @@ private func problem<Answer>(_ body: () async throws -> Answer) async -> Problem
         }
     }
 
+    @Test func `every one of many requests at once is answered`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<8 {
+                    group.addTask {
+                        for _ in 0..<100 { _ = try await client.send(.listDisks, as: DeviceList.self) }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
     @Test func `exports come and go through the backend`() async throws {
         try await withDaemon { daemon in
             let client = daemon.client

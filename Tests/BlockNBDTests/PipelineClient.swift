@@ -50,7 +50,7 @@ final class PipelineClient: @unchecked Sendable {
     /// Replies so far.
     var replies: Int { pipelines.reduce(0) { $0 + $1.report.withLock { $0.replies } } }
 
-    /// Replies so far that were errors.
+    /// Errors among them.
     var errors: Int { pipelines.reduce(0) { $0 + $1.report.withLock { $0.errors } } }
 
     /// Asks nothing more, waits for what is in flight, and says what was seen.

@@ -184,5 +184,7 @@ main() {
     trap finish EXIT
     trap 'printf "line %s: %s\n" "$LINENO" "$BASH_COMMAND" >"$dir/line"' ERR
     set -E
+    # What a tool leaves where it runs goes with the test.
+    cd "$dir"
     "test_$1"
 }

@@ -132,9 +132,11 @@ public struct ControlClient: Sendable {
         }
         do {
             return try await channel.executeThenClose { inbound, outbound in
-                try await outbound.write(.head(head))
-                if let body, !body.isEmpty { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
-                try await outbound.write(.end(nil))
+                // In one piece: a server that has heard enough may answer and close between two.
+                var parts: [HTTPClientRequestPart] = [.head(head)]
+                if let body, !body.isEmpty { parts.append(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
+                parts.append(.end(nil))
+                try await outbound.write(contentsOf: parts)
                 return try await read(inbound)
             }
         } catch let error where error is HTTPParserError || error is ChannelError || error is IOError {

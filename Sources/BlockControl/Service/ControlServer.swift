@@ -108,6 +108,8 @@ public final class ControlServer: Sendable {
                 do {
                     response = try await responder.respond(to: request, context: context)
                 } catch {
+                    // Whoever asked has gone; there is nobody to answer, and nothing is wrong.
+                    guard channel.isActive else { throw error }
                     logger.error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
                     response = Response(status: .internalServerError)
                 }

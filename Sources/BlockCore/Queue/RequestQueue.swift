@@ -55,7 +55,12 @@ final class RequestQueue: Sendable {
     private func runOnWorker(_ slot: Stable<BioSlot>) {
         let cells = gate.cells
         ThreadContext.inside = OpenerCore.foreign
-        dispatch(slot)
+        if gate.isDead {
+            // Counted before the cut, but the driver has not seen it: it need not, and it shall not (R2).
+            Completion.answer(slot, .gone)
+        } else {
+            dispatch(slot)
+        }
         ThreadContext.inside = 0
         if !cells.leave(1) { cells.wake() }
         OpenerCore.runPutOff()

@@ -38,6 +38,9 @@ public enum Host {
     /// Whether the descriptor is a terminal.
     public static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 
+    /// Takes the user's character set for what C libraries print, such as the lines of a tree.
+    public static func adoptCharacterSet() { setlocale(LC_CTYPE, "") }
+
     /// Ends the process now with this status.
     public static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
 

@@ -7,6 +7,9 @@ package enum ProcessFigures {
     /// This process.
     package static var current: Int32 { getpid() }
 
+    /// Ends this process with status 1.
+    package static func fail() -> Never { exit(1) }
+
     /// Nanoseconds of processor time, of the program and of the kernel for it, over all threads that live.
     ///
     /// From the scheduler's own clock where the kernel has it: ticks are too coarse for a short run.

@@ -143,7 +143,7 @@ private struct ConfigurationReader {
                 continue
             }
             for text in try texts(value, key, in: "disk", index) {
-                parameters.append(DriverWords.absolute(Parameter(key: key, value: text)))
+                parameters.append(DriverWords.absolute(Parameter(key: key, value: text), of: ""))
             }
         }
         guard let driver else {

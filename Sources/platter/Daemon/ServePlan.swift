@@ -41,7 +41,8 @@ struct ServePlan: Sendable {
         disks = configuration.disks
         if let driver = verb.driver.first {
             disks.append(
-                DiskPlan(driver: driver, parameters: DriverWords.parameters(Array(verb.driver.dropFirst()))))
+                DiskPlan(
+                    driver: driver, parameters: DriverWords.parameters(of: driver, Array(verb.driver.dropFirst()))))
         }
 
         if isCaptive {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BlockControl
+import BlockSystem
 import CSmartcols
 
 /// The listing of disks, drawn by the library that draws lsblk's.
@@ -29,6 +30,7 @@ enum DiskTable {
     /// The listing as text.
     /// - Throws: ``Problem`` where there is no memory for it.
     static func text(_ list: DeviceList, inBytes: Bool, hasHeadings: Bool) throws -> String {
+        Host.adoptCharacterSet()
         guard let table = scols_new_table() else { throw outOfMemory }
         defer { scols_unref_table(table) }
         scols_table_enable_noheadings(table, hasHeadings ? 0 : 1)

@@ -21,7 +21,7 @@ struct AddVerb: AsyncParsableCommand {
     @OptionGroup var output: PrintOptions
 
     func run() async throws {
-        let request = AddRequest(driver: driver, parameters: DriverWords.parameters(parameters).object)
+        let request = AddRequest(driver: driver, parameters: DriverWords.parameters(of: driver, parameters).object)
         let detail = try await daemon.client.send(.addDisk, body: request, as: DiskDetail.self)
         if output.json {
             try Output.json(detail)
@@ -36,12 +36,13 @@ enum DriverWords {
     // The daemon has another current directory: paths are made whole where they were typed.
     private static let paths: Set = ["path", "image"]
 
-    static func parameters(_ words: [String]) -> [Parameter] {
-        words.map { absolute(Parameter($0)) }
+    static func parameters(of driver: String, _ words: [String]) -> [Parameter] {
+        words.map { absolute(Parameter($0), of: driver) }
     }
 
-    static func absolute(_ parameter: Parameter) -> Parameter {
-        guard parameter.key.map(paths.contains) ?? true, !parameter.value.isEmpty else { return parameter }
+    static func absolute(_ parameter: Parameter, of driver: String) -> Parameter {
+        let isPath = parameter.key.map(paths.contains) ?? (driver == "file")
+        guard isPath, !parameter.value.isEmpty else { return parameter }
         return Parameter(key: parameter.key, value: HostFile.absolute(parameter.value))
     }
 }

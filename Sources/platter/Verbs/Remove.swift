@@ -112,8 +112,8 @@ struct Removal: Sendable {
             }
         }
         if isJSON {
-            if answers.count == 1, let report = reports.first {
-                try Output.json(report)
+            if answers.count == 1 {
+                if let report = reports.first { try Output.json(report) }
             } else {
                 try Output.json(RemovalList(removals: reports))
             }
