@@ -100,8 +100,11 @@ public final class NBDServer: Sendable {
         let isTaken = onReactor(reactor) {
             do throws(SystemError) { try listener.begin(on: reactor) } catch { outcome.withLock { $0 = error } }
         }
-        if !isTaken { throw SystemError(errno: NBDServer.shutdown) }
-        if let error = outcome.withLock({ $0 }) { throw error }
+        let error = isTaken ? outcome.withLock { $0 } : SystemError(errno: NBDServer.shutdown)
+        if let error {
+            if case .unix(let path) = address { removeSocketFile(path) }
+            throw error
+        }
         state.withLock { $0.listeners.append(listener) }
         return listener
     }

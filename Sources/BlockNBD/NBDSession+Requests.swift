@@ -68,7 +68,9 @@ extension NBDSession {
         let length = Int(request.length)
         guard let token = flow.value.freeSlots.last else { return .pause(.blocked) }
         flow.value.bytesLeft -= length
-        guard flow.value.opener?.isInline(.read, bytes: length) == true else {
+        // A reply that would not fit into the workspace waits for nothing there: it gets a buffer.
+        let fits = length + 64 <= workspace.output.count
+        guard fits, flow.value.opener?.isInline(.read, bytes: length) == true else {
             return readLater(request, range, length, token)
         }
         let mayHaveHoles = flow.value.agreement.framing != .simple && !request.flags.contains(.dontFragment)

@@ -12,10 +12,13 @@ private func rounds(_ usual: Int) -> Int {
 }
 
 /// What must be as it was when everything is over.
-private struct Baseline: Equatable, CustomStringConvertible {
+private struct Baseline: CustomStringConvertible {
     var descriptors = Descriptor.alive.value
     var threads = WorkerThread.running.value
     var bytes = IOBuffer.bytesAlive.value
+    func isWithin(_ other: Baseline) -> Bool {
+        descriptors <= other.descriptors && threads <= other.threads && bytes <= other.bytes
+    }
     var description: String { "\(descriptors) descriptors, \(threads) threads, \(bytes) bytes" }
 }
 
@@ -48,8 +51,9 @@ private func pullOften(_ count: Int) async throws {
     for number in 1...3 { try await pull(server, number) }
     let before = Baseline()
     for number in 4...(4 + count) { try await pull(server, number) }
-    let isSame = eventually { Baseline() == before }
-    #expect(isSame, "\(Baseline()) after, \(before) before")
+    // A thread or buffer of the third round may still have been on its way out: less is as good.
+    let isClean = eventually { Baseline().isWithin(before) }
+    #expect(isClean, "\(Baseline()) after, \(before) before")
     #expect(server.registry.quarantine().isEmpty)
     server.stop()
 }
@@ -67,7 +71,7 @@ private func pull(_ server: TestServer, _ number: Int) async throws {
         return
     }
     #expect(!removal.deadlinePassed)
-    // On a busy machine all that was in flight may have been answered before the cut: what comes after it is not.
+    // What was under way may have been done in time; whoever asks now is told.
     #expect(eventually { client.errors > 0 })
     let report = client.finish()
     #expect(report.unanswered == 0 && report.mismatches == 0 && report.strangers == 0, "\(report)")
