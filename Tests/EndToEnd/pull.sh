@@ -62,10 +62,9 @@ is_full() { platter show "$1" --json | jq -e --argjson count "$2" '[.holders[].i
 
 test_nbdcopy_is_told_as_well() {
     need nbdcopy
-    start_daemon ram name=pl0 size=1G
-    # Zeroes that are allocated: nbdcopy must read every byte.
-    expect 0 qemu-io -f raw -c 'write -P 1 0 64M' "$(uri pl0)"
-    background nbdcopy --connections=4 --requests=128 --allocated "$(uri pl0)" "$dir/copy"
+    # So large and late that the copy cannot be done before the pull.
+    start_daemon null name=pl0 size=1T latency=5ms partscan=off
+    background nbdcopy --connections=4 --requests=128 --no-extents "$(uri pl0)" null:
     wait_for 10 'nbdcopy has connected' is_opened pl0
     expect 0 platter yank pl0
     ended 10 "$child"
