@@ -100,7 +100,7 @@ public final class NBDServer: Sendable {
         let isTaken = onReactor(reactor) {
             do throws(SystemError) { try listener.begin(on: reactor) } catch { outcome.withLock { $0 = error } }
         }
-        let error = isTaken ? outcome.withLock { $0 } : SystemError(errno: NBDServer.shutdown)
+        let error: SystemError? = isTaken ? outcome.withLock { $0 } : SystemError(errno: NBDServer.shutdown)
         if let error {
             if case .unix(let path) = address { removeSocketFile(path) }
             throw error
