@@ -103,7 +103,8 @@ import Testing
         let opener = try disk.part0.open(.readWrite, as: tester, depth: 4, sink: chain)
         chain.start(opener)
         #expect(chain.done.wait(until: Instant.now + .seconds(60)))
-        #expect(chain.deepest < 16 * 1024, "the stack grew by \(chain.deepest) bytes")
+        // The address sanitizer keeps locals elsewhere, so there the address says nothing; not overflowing does.
+        if !isSanitized { #expect(chain.deepest < 16 * 1024, "the stack grew by \(chain.deepest) bytes") }
         chain.close()
         #expect(await disk.remove().word == "removed")
     }

@@ -2,6 +2,7 @@
 
 import BlockCore
 import BlockSystem
+import Glibc
 import Synchronization
 import Testing
 
@@ -215,4 +216,4 @@ enum AnyGate: Sendable {
 #endif
 
 /// Whether a sanitizer watches: loops are shorter then.
-let isSanitized = UsageKind.best == .locked
+let isSanitized = UsageKind.best == .locked || getenv("PLATTER_SANITIZER") != nil

@@ -28,6 +28,6 @@ import Testing
             }
         }
         client.close()
-        server.stop()
+        await server.stop()
     }
 }

@@ -35,7 +35,7 @@ private func conversation() -> [UInt8] {
         good.go()
         good.send(request(0, length: 512))
         #expect(good.receive(528).count == 528)
-        server.stop()
+        await server.stop()
     }
 
     @Test func `may send everything before it listens`() async throws {
@@ -47,7 +47,7 @@ private func conversation() -> [UInt8] {
         // The last two replies: write zeroes, and a read that is one hole.
         #expect(answer.suffix(32 + 16).prefix(16) == simpleReply(cookie: 5)[...])
         #expect(answer.suffix(32) == chunk(2, cookie: 6, be64(131072) + be32(65536))[...])
-        server.stop()
+        await server.stop()
     }
 
     @Test func `may stop sending and still gets its answers`() async throws {
@@ -63,7 +63,7 @@ private func conversation() -> [UInt8] {
             #expect(eventually { driver.keptCount == 2 })
             driver.letGo()
             #expect(client.rest().count == 2 * 528)
-            server.stop()
+            await server.stop()
         }
     }
 
@@ -84,7 +84,7 @@ private func conversation() -> [UInt8] {
         let good = try WireClient(server)
         good.go()
         #expect(server.server.statistics.handshakeTimeouts == 2)
-        server.stop()
+        await server.stop()
     }
 
     @Test func `may send any bytes, and costs nobody else anything`() async throws {
@@ -108,7 +108,7 @@ private func conversation() -> [UInt8] {
         let report = other.finish()
         #expect(report.errors == 0 && report.mismatches == 0 && report.unanswered == 0, "\(report)")
         #expect(eventually { server.server.statistics.connections == 0 })
-        server.stop()
+        await server.stop()
     }
 
     /// Turns the requests that change something into reads, wherever a mutation has left them whole.
@@ -149,7 +149,7 @@ private func conversation() -> [UInt8] {
         #expect(eventually { server.server.statistics.connections == 1 })
         let report = other.finish()
         #expect(report.errors == 0 && report.mismatches == 0 && report.unanswered == 0, "\(report)")
-        server.stop()
+        await server.stop()
     }
 
     @Test func `may leave with its requests at a driver that never answers`() async throws {
@@ -174,7 +174,7 @@ private func conversation() -> [UInt8] {
             good.go()
             good.send(request(0, length: 512))
             #expect(good.receive(528).count == 528)
-            server.stop()
+            await server.stop()
         }
     }
 
@@ -196,7 +196,7 @@ private func conversation() -> [UInt8] {
         #expect(clients[0].rest().isEmpty)
         #expect(eventually { server.listener.connections == 2 })
         try WireClient(server).go()
-        server.stop()
+        await server.stop()
     }
 
     @Test func `is turned away when descriptors run out, without a spin`() async {
@@ -214,7 +214,7 @@ private func conversation() -> [UInt8] {
         #expect(eventually { driver.keptCount == 1 })
         let stopped = Parker()
         WorkerThread.detach(name: "test-stop") {
-            server.stop()
+            server.server.stop(within: .seconds(20))
             stopped.raise()
         }
         #expect(eventually { server.server.listeners.isEmpty })
@@ -223,6 +223,7 @@ private func conversation() -> [UInt8] {
         #expect(stopped.wait(until: Instant.now + .seconds(20)))
         #expect(throws: SystemError.self) { try WireClient(server) }
         #expect(!FileManager.default.fileExists(atPath: server.path))
+        await server.stop()
     }
 
     @Test func `is cut when the server stops and its driver does not answer`() async throws {
@@ -237,6 +238,7 @@ private func conversation() -> [UInt8] {
         server.server.stop(within: .milliseconds(50))
         #expect(client.rest().isEmpty)
         driver.letGo()
+        await server.stop()
     }
 }
 
@@ -264,7 +266,7 @@ private func slowReader(_ style: SubmissionStyle) async throws {
     slow.close()
     good.close()
     #expect(eventually { server.server.statistics.connections == 0 })
-    server.stop()
+    await server.stop()
 }
 
 /// Leaves the process no descriptors while clients come, and gives them back.
@@ -289,5 +291,5 @@ private func runOutOfDescriptors() async throws {
     #expect(lines <= 1 + refused / 10)
     clients.removeAll()
     #expect(eventually { (try? WireClient(server))?.receive(18).count == 18 })
-    server.stop()
+    await server.stop()
 }

@@ -32,7 +32,7 @@ private struct Baseline: CustomStringConvertible {
         #expect(eventually { client.replies > 20_000 })
         let report = client.finish()
         #expect(report.errors == 0 && report.mismatches == 0 && report.strangers == 0 && report.unanswered == 0)
-        server.stop()
+        await server.stop()
     }
 
     @Test func `is pulled at full load, again and again, and leaves nothing behind`() async {
@@ -55,7 +55,7 @@ private func pullOften(_ count: Int) async throws {
     let isClean = eventually { Baseline().isWithin(before) }
     #expect(isClean, "\(Baseline()) after, \(before) before")
     #expect(server.registry.quarantine().isEmpty)
-    server.stop()
+    await server.stop()
 }
 
 /// Adds a disk, loads it with 128 requests on each of 4 connections, and pulls it.

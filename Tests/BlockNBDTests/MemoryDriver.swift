@@ -56,7 +56,10 @@ final class MemoryDriver: BlockDriver {
     /// Answers everything that was kept, in the order it came, and what comes from now on.
     func letGo() {
         keeping.store(false, ordering: .sequentiallyConsistent)
-        while let bio = takeKept() { run(bio) }
+        while let bio = takeKept() {
+            // An inline driver was done with the memory in its submit; it is somebody else's by now.
+            if profile.style == .inline { bio.complete(.ok) } else { run(bio) }
+        }
     }
 
     private func takeKept() -> Bio? {

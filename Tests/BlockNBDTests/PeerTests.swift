@@ -39,7 +39,7 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
             "\"can_fast_zero\": true", "\"can_cache\": true", "\"can_df\": true", "\"block_size_minimum\": 512",
             "\"block_size_maximum\": 33554432", "base:allocation",
         ] { #expect(outcome.output.contains(fact), "\(fact) is not in \(outcome)") }
-        server.stop()
+        await server.stop()
     }
 
     @Test(installed("nbdinfo"))
@@ -56,7 +56,7 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
         let map = try run("nbdinfo", "--map", server.uri)
         let lines = map.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
         #expect(lines.map { Array($0.prefix(3)) } == [["0", "524288", "0"], ["524288", "524288", "3"]], "\(map)")
-        server.stop()
+        await server.stop()
     }
 
     @Test(installed("nbdcopy"), arguments: [SubmissionStyle.inline, .async, .mayBlock])
@@ -70,7 +70,7 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
         let again = try run("nbdcopy", "--connections=4", "--requests=64", server.uri, back.path)
         #expect(again.status == 0, "\(again)")
         #expect(back.bytes == image.bytes)
-        server.stop()
+        await server.stop()
     }
 
     @Test(installed("qemu-io"))
@@ -85,7 +85,7 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
         #expect(outcome.output.contains("Pattern verification failed") == false, "\(outcome)")
         #expect(outcome.output.contains("read 32768/32768"), "\(outcome)")
         #expect(driver.flushes.value > 0)
-        server.stop()
+        await server.stop()
     }
 
     @Test(installed("qemu-img"))
@@ -97,7 +97,7 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
         #expect(there.status == 0, "\(there)")
         let same = try run("qemu-img", "compare", "-f", "raw", "-F", "raw", image.path, server.uri)
         #expect(same.status == 0, "\(same)")
-        server.stop()
+        await server.stop()
     }
 
     @Test(installed("fio"), arguments: [SubmissionStyle.inline, .mayBlock])
@@ -108,7 +108,7 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
             "fio", "--name=verify", "--ioengine=nbd", "--uri=nbd+unix:///pl0?socket=\(server.path)", "--rw=randwrite",
             "--bs=4k", "--size=8m", "--iodepth=64", "--verify=crc32c", "--verify_fatal=1")
         #expect(outcome.status == 0, "\(outcome)")
-        server.stop()
+        await server.stop()
     }
 
     @Test(installed("nbdsh"))
@@ -136,7 +136,7 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
             """
         let outcome = try run("env", "PATH=/usr/bin:/bin", "nbdsh", "-c", script)
         #expect(outcome.status == 0, "\(outcome)")
-        server.stop()
+        await server.stop()
     }
 
     @Test(installed("nbdcopy"))
@@ -162,7 +162,7 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
         #expect(ended.wait(until: Instant.now + .seconds(30)))
         let status = outcome.withLock { $0?.status }
         #expect(status == 1)
-        server.stop()
+        await server.stop()
     }
 
     @Test(installed("nbdinfo"))
@@ -180,6 +180,6 @@ private func noise(_ count: Int, seed: UInt64) -> [UInt8] {
             #expect(outcome.output == "1048576\n", "\(outcome)")
             server.server.stopListening(listener)
         }
-        server.stop()
+        await server.stop()
     }
 }

@@ -41,7 +41,17 @@ final class TestServer: Sendable {
     var address: SocketAddress { .unix(path: path) }
     var uri: String { "nbd+unix:///pl0?socket=\(path)" }
 
-    func stop() { server.stop(within: .seconds(5)) }
+    /// Ends the server, then its disks: a registry with a disk in it keeps itself alive.
+    func stop() async {
+        let server = server
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            WorkerThread.detach(name: "test-stop") {
+                server.stop(within: .seconds(5))
+                done.resume()
+            }
+        }
+        for disk in registry.disks { _ = await disk.remove(.surprise) }
+    }
 }
 
 /// Waits until `condition` holds; false when it does not within `limit`. The look is repeated, nothing is assumed of time.

@@ -53,7 +53,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.expect(simpleReply(cookie: 9, [UInt8](repeating: 0, count: 512)))
         client.send(request(2))
         #expect(client.rest().isEmpty)
-        server.stop()
+        await server.stop()
     }
 
     @Test(arguments: styles)
@@ -105,7 +105,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         driver.fail(.ok)
         client.send(request(0, length: 512))
         client.expect(simpleReply(0, patternBytes(0, 512)))
-        server.stop()
+        await server.stop()
     }
 
     @Test func `throw away a payload that is too large, and go on behind it`() async throws {
@@ -119,7 +119,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.send(Array(piece.prefix(512)))
         client.send(request(0, cookie: 8, length: 512))
         client.expect(simpleReply(cookie: 8, patternBytes(0, 512)))
-        server.stop()
+        await server.stop()
     }
 
     @Test func `refuse every change of what is read-only`() async throws {
@@ -137,7 +137,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.expect(simpleReply(1))
         client.send(request(0, length: 512))
         client.expect(simpleReply(0, patternBytes(0, 512)))
-        server.stop()
+        await server.stop()
     }
 
     @Test func `close the one connection that sends garbage, after its last good answer`() async throws {
@@ -151,7 +151,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         #expect(bad.rest().isEmpty)
         good.send(request(0, length: 512))
         good.expect(simpleReply(0, patternBytes(0, 512)))
-        server.stop()
+        await server.stop()
     }
 }
 
@@ -178,7 +178,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.expect(chunk(0x8001, cookie: 11, be32(eio) + be16(0)))
         client.send(request(3, cookie: 12))
         client.expect(simpleReply(eio, cookie: 12))
-        server.stop()
+        await server.stop()
     }
 
     @Test func `answer the holes of a large read without their bytes`() async throws {
@@ -201,7 +201,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.expect(chunk(2, cookie: 3, be64(32768) + be32(65536)))
         client.send(request(0, flags: 4, cookie: 4, offset: 0, length: 131072))
         client.expect(chunk(1, cookie: 4, be64(0) + patternBytes(0, 131072)))
-        server.stop()
+        await server.stop()
     }
 
     @Test(arguments: styles)
@@ -227,7 +227,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.expect(chunk(0x8001, cookie: 3, be32(einval) + be16(0)))
         client.send(request(7, cookie: 4, offset: 0, length: 0))
         client.expect(chunk(0x8001, cookie: 4, be32(einval) + be16(0)))
-        server.stop()
+        await server.stop()
     }
 
     @Test func `do not say where data lies to a client that did not agree on it`() async throws {
@@ -236,7 +236,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.go("pl0", .structured)
         client.send(request(7, length: 512))
         client.expect(chunk(0x8001, be32(einval) + be16(0)))
-        server.stop()
+        await server.stop()
     }
 }
 
@@ -272,7 +272,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.expect(extendedChunk(0x8001, cookie: 9, offset: 0, be32(einval) + be16(0)))
         client.send(extendedRequest(0, cookie: 10, offset: 2048, length: 512))
         client.expect(extendedChunk(1, cookie: 10, offset: 2048, be64(2048) + data.prefix(512)))
-        server.stop()
+        await server.stop()
     }
 
     @Test func `end a connection whose payload nobody can believe`() async throws {
@@ -281,7 +281,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.go("pl0", .extended)
         client.send(extendedRequest(1, flags: 32, length: (32 << 20) + 1))
         #expect(client.rest().isEmpty)
-        server.stop()
+        await server.stop()
     }
 
     @Test func `end a connection that writes without the payload flag, with an answer`() async throws {
@@ -291,7 +291,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.send(extendedRequest(1, cookie: 3, length: 512))
         client.expect(extendedChunk(0x8001, cookie: 3, offset: 0, be32(einval) + be16(0)))
         #expect(client.rest().isEmpty)
-        server.stop()
+        await server.stop()
     }
 
     @Test func `do not mix with compact requests`() async throws {
@@ -300,7 +300,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.go("pl0", .extended)
         client.send(request(0, length: 512) + [0, 0, 0, 0])
         #expect(client.rest().isEmpty)
-        server.stop()
+        await server.stop()
     }
 }
 
@@ -323,7 +323,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
                 #expect(reply == chunk(1, cookie: cookie, be64(cookie * 512) + patternBytes(Int(cookie) * 512, 512)))
                 #expect(seen.insert(cookie).inserted)
             }
-            server.stop()
+            await server.stop()
         }
     }
 
@@ -358,7 +358,7 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         client.send(request(2))
         #expect(client.rest().isEmpty)
         #expect(eventually { server.registry.disk(named: "pl0") == nil })
-        server.stop()
+        await server.stop()
     }
 
     @Test(arguments: styles)
@@ -395,6 +395,6 @@ private let styles: [SubmissionStyle] = [.inline, .async, .mayBlock]
         #expect(late.option(7, exportRequest("pl0")).last?.type == 0x8000_0006)
         client.send(request(2))
         #expect(client.rest().isEmpty)
-        server.stop()
+        await server.stop()
     }
 }
