@@ -6,9 +6,10 @@ import BlockSystem
 import Foundation
 import Testing
 
-/// How often a round is repeated: `PLATTER_ROUNDS`, else what suits a build without optimisation.
-private func rounds(_ usual: Int) -> Int {
-    ProcessInfo.processInfo.environment["PLATTER_ROUNDS"].flatMap { Int($0) } ?? usual
+/// How often a round is repeated: `PLATTER_ROUNDS`, else a thousand times, and a hundred under a sanitizer.
+private var rounds: Int {
+    let environment = ProcessInfo.processInfo.environment
+    return environment["PLATTER_ROUNDS"].flatMap { Int($0) } ?? (environment["PLATTER_SANITIZER"] == nil ? 1000 : 100)
 }
 
 /// What must be as it was when everything is over.
@@ -38,7 +39,7 @@ private struct Baseline: CustomStringConvertible {
     @Test func `is pulled at full load, again and again, and leaves nothing behind`() async {
         // In a process of its own: what is counted there is this test's alone.
         await #expect(processExitsWith: .success) {
-            try await pullOften(rounds(100))
+            try await pullOften(rounds)
             #expect(eventually { Descriptor.alive.value == 0 })
         }
     }
