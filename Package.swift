@@ -106,6 +106,14 @@ targets.append(
 // What reads the tree has nothing to tell a sanitizer.
 if withPackages { targets.append(.testTarget(name: "TidyTests", swiftSettings: settings)) }
 
+// `PLATTER_TESTS=BlockCoreTests,BlockDriversTests` builds no other tests, and no benchmarks: a quick turn on one part.
+if let wanted = Context.environment["PLATTER_TESTS"]?.split(separator: ",").map(String.init) {
+    targets.removeAll { target in
+        target.type == .test && !wanted.contains(target.name) || target.path?.hasPrefix("Benchmarks") == true
+    }
+    products.removeAll { $0.name.hasPrefix("platter-bench") }
+}
+
 let package = Package(
     name: "platter",
     products: products,
