@@ -68,8 +68,6 @@ struct NBDFlow: ~Copyable {
     var isReadOnly = false
     var headSize = NBDWire.requestSize
     var replySize = 16
-    /// Submissions may run the driver here and now.
-    var style = SubmissionStyle.mayBlock
 
     // Input: bytes that were read and not yet parsed; a payload that is being received; bytes to throw away.
     var carry: IOBuffer?
@@ -91,6 +89,13 @@ struct NBDFlow: ~Copyable {
     var freeSlots: [Int] = []
     var held = 0
     var answers: [NBDAnswer] = []
+
+    /// Where replies are put together: the workspace's memory, as it was when the turn began.
+    var output = IOMemory.none
+    /// The connection is broken, and ends with the turn.
+    var isBroken = false
+    /// Why the connection is to end as soon as its session is back.
+    var leaving: String?
 
     // Output of this turn: `used` bytes of the workspace, of which those before `segment` are in `parts` already.
     var used = 0

@@ -142,12 +142,9 @@ extension NBDSession {
     // MARK: Over to the transmission
 
     private func enterTransmission() {
-        guard let style = flow.value.opener?.device.disk.profile.style else {
-            return finish("an export without a device")
-        }
+        guard flow.value.opener != nil else { return finish("an export without a device") }
         if let deadline = greeting.value.deadline.take() { workspace.reactor.cancel(deadline) }
         greeting.value.phase = .transmission
-        flow.value.style = style
         flow.value.isReadOnly = flow.value.opener?.mode.contains(.write) != true
         if flow.value.agreement.framing == .extended { flow.value.headSize = NBDWire.extendedRequestSize }
         switch flow.value.agreement.framing {
@@ -156,6 +153,7 @@ extension NBDSession {
         case .extended: flow.value.replySize = 32
         }
         server.count { $0.served += 1 }
+        flow.value.output = workspace.output
         guard queueOutput(greeting.value.machine.output) else { return finish("does not take its replies") }
         greeting.value.machine.output = []
         carryOver(greeting.value.input)

@@ -65,7 +65,8 @@ extension NBDSession {
     func putOff() {
         guard !flow.value.isPutOff else { return }
         flow.value.isPutOff = true
-        workspace.reactor.again(self)
+        // One that strayed finds it when it comes back.
+        if !isStray { workspace.reactor.again(self) }
     }
 
     // MARK: Reading
@@ -116,12 +117,16 @@ extension NBDSession {
         flow.value.requestsLeft = NBDFlow.requestsPerTurn
         flow.value.bytesLeft = NBDFlow.bytesPerTurn
         var position = start
+        // From here to the end of the batch the driver may be called, and nothing else uses the reactor.
+        let stay = workspace.reactor.beginForeign(self, flow.value.registration)
         flow.value.opener?.beginBatch()
         if flow.value.incomingSlot >= 0, flow.value.incomingFilled == slots.value[flow.value.incomingSlot].length {
             submitReceived()
         }
         let pause = parse(input, &position, end)
         flow.value.opener?.endBatch()
+        // Whether this thread is still the reactor's is asked where it matters: `isStray`.
+        _ = workspace.reactor.endForeign(stay)
         leave(position)
         return pause
     }
@@ -207,6 +212,8 @@ extension NBDSession {
     /// After every event: what to watch for, and whether it is over.
     func settle() {
         guard greeting.value.phase == .transmission else { return }
+        // Nobody to tell: what is under way is not waited for.
+        if flow.value.isBroken { return finish("the client left") }
         if let farewell = flow.value.farewell {
             let isDone =
                 !flow.value.hasBacklog && flow.value.answers.isEmpty && flow.value.underWay == incomingCount

@@ -7,10 +7,10 @@ extension NBDSession {
     /// Whether `count` bytes can be put together now; sends what there is if that makes the room.
     func hasRoom(_ count: Int, flushing: Bool = true) -> Bool {
         if flow.value.hasBacklog { return false }
-        if flow.value.used + count <= workspace.output.count { return true }
+        if flow.value.used + count <= flow.value.output.count { return true }
         guard flushing else { return false }
         flush()
-        return !flow.value.hasBacklog && count <= workspace.output.count
+        return !flow.value.hasBacklog && count <= flow.value.output.count
     }
 
     /// Ends the run of bytes in the workspace: the next part comes from elsewhere.
@@ -18,7 +18,7 @@ extension NBDSession {
         let segment = flow.value.segment
         let used = flow.value.used
         guard used > segment else { return }
-        flow.value.parts.append(NBDPart(memory: workspace.output.slice(segment, used - segment), slot: -1))
+        flow.value.parts.append(NBDPart(memory: flow.value.output.slice(segment, used - segment), slot: -1))
         flow.value.segment = used
     }
 
@@ -31,8 +31,8 @@ extension NBDSession {
     /// Bytes to go out before anything else, such as the end of the handshake.
     /// - Returns: false if that is more than a client who takes its replies can have outstanding.
     func queueOutput(_ bytes: [UInt8]) -> Bool {
-        guard bytes.count <= workspace.output.count else { return false }
-        workspace.output.store(bytes[...], at: 0)
+        guard bytes.count <= flow.value.output.count else { return false }
+        flow.value.output.store(bytes[...], at: 0)
         flow.value.used = bytes.count
         return true
     }
@@ -46,7 +46,7 @@ extension NBDSession {
         }
         if flow.value.parts.isEmpty {
             guard flow.value.used > 0 else { return }
-            let memory = workspace.output.slice(0, flow.value.used)
+            let memory = flow.value.output.slice(0, flow.value.used)
             switch flow.value.socket?.send(memory) {
             case .moved(let count) where count == memory.count: return
             case .moved(let count): keep([NBDPart(memory: memory.slice(count, memory.count - count), slot: -1)])
@@ -128,9 +128,7 @@ extension NBDSession {
         flow.value.backlogParts = []
         flow.value.backlog = nil
         flow.value.parts.removeAll()
-        flow.value.farewell = "the client left"
-        // Nobody to tell: what is under way is not waited for.
-        workspace.reactor.again(NBDEnd(self))
+        flow.value.isBroken = true
     }
 
     /// Gives a slot back, with its memory.
@@ -142,11 +140,4 @@ extension NBDSession {
         slot.held = 0
         flow.value.freeSlots.append(index)
     }
-}
-
-/// Ends a connection in the next turn, outside whatever found out that it is broken.
-private final class NBDEnd: ReactorTask {
-    private let session: NBDSession
-    init(_ session: NBDSession) { self.session = session }
-    func run(on reactor: Reactor) { session.finish("the client left") }
 }

@@ -11,7 +11,7 @@ extension NBDSession {
     // MARK: Heads
 
     private func putSimple(cookie: UInt64, _ error: NBDError) {
-        let out = workspace.output
+        let out = flow.value.output
         let at = flow.value.used
         out.storeBigEndian(NBDWire.simpleReplyMagic, at: at)
         out.storeBigEndian(error.rawValue, at: at + 4)
@@ -21,7 +21,7 @@ extension NBDSession {
 
     /// - Parameter request: the offset of the request, which extended heads repeat.
     private func putChunk(_ type: NBDChunk, cookie: UInt64, request: UInt64, length: Int, isLast: Bool) {
-        let out = workspace.output
+        let out = flow.value.output
         let at = flow.value.used
         let isExtended = flow.value.agreement.framing == .extended
         out.storeBigEndian(isExtended ? NBDWire.extendedReplyMagic : NBDWire.structuredReplyMagic, at: at)
@@ -38,7 +38,7 @@ extension NBDSession {
     }
 
     private func put<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
-        workspace.output.storeBigEndian(value, at: flow.value.used)
+        flow.value.output.storeBigEndian(value, at: flow.value.used)
         flow.value.used += MemoryLayout<T>.size
     }
 
@@ -114,7 +114,7 @@ extension NBDSession {
     }
 
     private func hasRoomBehind(_ memory: IOMemory, _ heads: Int) -> Bool {
-        flow.value.used + dataLead + memory.count + heads <= workspace.output.count
+        flow.value.used + dataLead + memory.count + heads <= flow.value.output.count
     }
 
     func appendBlockStatus(cookie: UInt64, offset: UInt64, _ flags: NBDCommandFlags, _ found: [DeviceExtent]) {
@@ -200,7 +200,7 @@ extension NBDSession {
         putDataHead(cookie: slot.cookie, request: slot.offset, at: slot.offset, slot.length, isLast: true)
         if slot.length <= 8192, hasRoom(slot.length, flushing: false) {
             // Cheaper to copy than to send as a piece of its own.
-            workspace.output.slice(flow.value.used, slot.length).copy(from: memory)
+            flow.value.output.slice(flow.value.used, slot.length).copy(from: memory)
             flow.value.used += slot.length
             release(index)
         } else {

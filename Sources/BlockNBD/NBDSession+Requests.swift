@@ -69,7 +69,7 @@ extension NBDSession {
         guard let token = flow.value.freeSlots.last else { return .pause(.blocked) }
         flow.value.bytesLeft -= length
         // A reply that would not fit into the workspace waits for nothing there: it gets a buffer.
-        let fits = length + 64 <= workspace.output.count
+        let fits = length + 64 <= flow.value.output.count
         guard fits, flow.value.opener?.isInline(.read, bytes: length) == true else {
             return readLater(request, range, length, token)
         }
@@ -87,7 +87,7 @@ extension NBDSession {
         }
         let lead = dataLead
         guard hasRoom(lead + length) else { return .pause(.blocked) }
-        let memory = workspace.output.slice(flow.value.used + lead, length)
+        let memory = flow.value.output.slice(flow.value.used + lead, length)
         switch submitInline(.read, range, [], .borrowed(memory), token) {
         case .ok?:
             if mayHaveHoles, memory.isZero {
@@ -204,7 +204,7 @@ extension NBDSession {
         if size == 0 { return .refused(.ioError) }
         guard range.fits(in: size) else { return .refused(.invalid) }
         let asked = SectorRange(start: range.start, count: min(range.count, NBDExtents.askMax))
-        guard flow.value.style != .inline else {
+        guard flow.value.opener?.isInline != true else {
             guard hasRoom(NBDExtents.replyMax) else { return .pause(.blocked) }
             answerBlockStatus(request, asked, flow.value.opener?.extents(of: asked))
             return .taken(0)

@@ -9,9 +9,9 @@ internal import Synchronization
 /// It lives on one reactor. Answers and news of the disk come from other threads: answers through `inbox`, news as bits
 /// in `news`. The reactor's list keeps it alive while it is connected; the core keeps it, as the sink, until the last
 /// answer is back.
-final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @unchecked Sendable {
-    // SAFETY: `flow`, `greeting`, `answer` are confined to the thread of `workspace.reactor`; the rest is constant,
-    // atomic or behind a lock.
+final class NBDSession: ReactorHandler, ReactorTask, ReactorGuest, BioSink, OpenerDelegate, @unchecked Sendable {
+    // SAFETY: `flow`, `greeting`, `answer` are confined to the thread of `workspace.reactor`, and while the session is
+    // away to the thread that it is away with; the rest is constant, atomic or behind a lock.
 
     /// What other threads have to tell.
     struct News: OptionSet {
@@ -54,7 +54,9 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
     let listener: NBDListener
     let server: NBDServer
     let peer: SocketPeer
-    private let home: UInt
+    let home: UInt
+    /// Away: with a thread that a driver did not give back. See `NBDSession+Away`.
+    let away = NBDAway()
     let news = Atomic<UInt32>(0)
     let inbox = Lock(Inbox())
     /// An opener on its way from the helper that opened it.
@@ -105,6 +107,9 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
     }
 
     func ready(_ readiness: Readiness, on reactor: Reactor) {
+        guard !away.isAway else { return }
+        flow.value.output = workspace.output
+        defer { comeBackIfStray() }
         switch greeting.value.phase {
         case .handshake: handshakeIsReady(readiness)
         case .transmission: transmissionIsReady(readiness)
@@ -114,6 +119,10 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
 
     /// Answers have come, or this connection had more to do than its share of the last turn.
     func run(on reactor: Reactor) {
+        // What is in the inbox stays there until the session is back.
+        guard !away.isAway else { return }
+        flow.value.output = workspace.output
+        defer { comeBackIfStray() }
         let answers = inbox.withLock { inbox -> [NBDAnswer] in
             inbox.isPosted = false
             guard !inbox.answers.isEmpty else { return [] }
@@ -130,7 +139,7 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
     func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
         let slot = Int(truncatingIfNeeded: token)
         if buffer != nil { slots.value[slot].buffer = consume buffer }
-        if Reactor.currentIdentity == home, answer.value.expected == token {
+        if Reactor.currentIdentity == home, !away.isAway, answer.value.expected == token {
             answer.value.expected = .max
             answer.value.status = status
             return
@@ -150,12 +159,17 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
 
     func askedToLeave() { news.bitwiseOr(News.leave.rawValue, ordering: .relaxed) }
 
-    func died(_ mode: RemovalMode) { news.bitwiseOr(News.died.rawValue, ordering: .relaxed) }
+    func died(_ mode: RemovalMode) {
+        news.bitwiseOr(News.died.rawValue, ordering: .relaxed)
+        // Nobody is here to answer the client: it is cut off instead.
+        away.cut()
+    }
 
     // MARK: The end
 
     /// The server goes down: what is under way is answered, then the connection is closed.
     func shutDown() {
+        if away.cut() { return }
         switch greeting.value.phase {
         case .handshake: finish("the server shuts down")
         case .transmission:
@@ -167,7 +181,16 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
 
     /// Closes the connection, whatever state it is in. Answers that are still to come are swallowed by the core.
     func finish(_ reason: String) {
-        guard greeting.value.phase != .closed else { return }
+        if isStray {
+            flow.value.leaving = reason
+            return
+        }
+        guard !away.cut(), greeting.value.phase != .closed else { return }
+        end(reason)
+    }
+
+    /// The end itself: on the reactor's thread, or on one that strayed when the reactor is gone.
+    func end(_ reason: String) {
         let wasServing = greeting.value.phase == .transmission
         greeting.value.phase = .closed
         if let deadline = greeting.value.deadline.take() { workspace.reactor.cancel(deadline) }
@@ -175,10 +198,17 @@ final class NBDSession: ReactorHandler, ReactorTask, BioSink, OpenerDelegate, @u
         if let registration = flow.value.registration.take() { workspace.reactor.forget(registration) }
         flow.value.socket = nil
         freeMemory()
-        // Dropping it closes it.
-        _ = flow.value.opener.take()
         workspace.sessions.value[ObjectIdentifier(self)] = nil
-        server.ended(self, reason: reason, wasServing: wasServing)
+        guard let opener = flow.value.opener.take() else {
+            return server.ended(self, reason: reason, wasServing: wasServing)
+        }
+        // On a helper thread: the close tells the driver, who may take his time. Counted as ended when that is over.
+        var leaving: Opener? = consume opener
+        opened.withLock { swap(&$0, &leaving) }
+        server.helpers.run { [self] in
+            opened.withLock { $0.take() }?.close()
+            server.ended(self, reason: reason, wasServing: wasServing)
+        }
     }
 
     /// What comes after the end: nothing is answered any more.

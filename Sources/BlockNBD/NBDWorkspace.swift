@@ -11,8 +11,10 @@ final class NBDWorkspace: @unchecked Sendable {
 
     let reactor: Reactor
     /// Where replies are put together.
-    let output: IOMemory
-    private let outputBuffer: IOBuffer
+    private(set) var output: IOMemory
+    private var outputBuffer: IOBuffer
+    /// Memory that connections which strayed still use, until they are back.
+    private let retired = Confined<[ObjectIdentifier: RetiredMemory]>([:])
     let sessions = Confined<[ObjectIdentifier: NBDSession]>([:])
 
     /// What is put together before it is sent. Small enough to stay in a processor's second cache; as large as that
@@ -26,4 +28,24 @@ final class NBDWorkspace: @unchecked Sendable {
         output = outputBuffer.memory
         reactor = try Reactor.start(name: name)
     }
+
+    /// A connection's thread did not come back: it keeps the memory that it was using, the others get new.
+    func retire(for session: NBDSession) {
+        let memory = RetiredMemory()
+        memory.scratch = reactor.takeRetired()
+        // Without memory for another nobody can be answered here: an invariant of the process is gone.
+        guard var fresh = try? IOBuffer(count: Self.outputSize) else { invariantBroken("no memory for replies") }
+        swap(&fresh, &outputBuffer)
+        memory.output = consume fresh
+        output = outputBuffer.memory
+        retired.value[ObjectIdentifier(session)] = memory
+    }
+
+    /// It is back, and uses the memory no longer.
+    func takeBack(_ session: NBDSession) { retired.value[ObjectIdentifier(session)] = nil }
+}
+
+private final class RetiredMemory {
+    var scratch: IOBuffer?
+    var output: IOBuffer?
 }

@@ -266,6 +266,8 @@ int platter_set_nonblocking(int fd) {
 
 int platter_shutdown_write(int fd) { return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }
 
+int platter_shutdown(int fd) { return shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0; }
+
 int platter_reserve_descriptor(void) {
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;

@@ -42,11 +42,11 @@ final class TestServer: Sendable {
     var uri: String { "nbd+unix:///pl0?socket=\(path)" }
 
     /// Ends the server, then its disks: a registry with a disk in it keeps itself alive.
-    func stop() async {
+    func stop(within grace: Duration = .seconds(5)) async {
         let server = server
         await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
             WorkerThread.detach(name: "test-stop") {
-                server.stop(within: .seconds(5))
+                server.stop(within: grace)
                 done.resume()
             }
         }

@@ -116,6 +116,9 @@ extension MetricsPage {
         add(
             "platter_driver_faults_total", .counter, "Requests that a driver dropped.", labels,
             Double(ledger.driverFaults))
+        add(
+            "platter_slow_batches_total", .counter, "Batches of I/O that kept a submitting thread over a millisecond.",
+            labels, Double(disk.slowBatches))
     }
 
     // The names are those of the node exporter, so that its dashboards show our disks too.

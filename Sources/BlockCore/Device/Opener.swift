@@ -43,6 +43,10 @@ public struct Opener: ~Copyable, Sendable {
         core.isInline(operation, bytes: bytes)
     }
 
+    /// Whether the driver is called on the submitting thread and answers before its submit returns. A driver that is found
+    /// to take too long there is none any more.
+    public var isInline: Bool { core.isInline(.flush, bytes: 0) }
+
     /// Where a range, relative to the device, is data, hole or zero; covers at least its first sector.
     /// - Context: asks the driver, in its style: call it where the driver may run.
     public func extents(of range: SectorRange) -> Result<[DeviceExtent], BlockStatus> {

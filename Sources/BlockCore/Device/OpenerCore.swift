@@ -11,6 +11,8 @@ struct SubmitterState {
     var batchStart: UInt64 = 0
     /// Whether the batch has a lease that serves all its submissions.
     var batchHoldsLease = false
+    /// What the scheduler said of the thread when the batch began, for a disk under suspicion.
+    var batchUsage: ThreadUsage?
     /// What was answered inline in this batch, by group of operations.
     var batchCounts = InlineArray<4, UInt64>(repeating: 0)
 }
@@ -46,7 +48,6 @@ final class OpenerCore: @unchecked Sendable {
     let slotCount: Int
     private static let slack = 32
     let slab: Stable<BioSlot>
-    private let style: SubmissionStyle
     private let logicalMask: UInt64
 
     /// What only the submitting thread touches. In pool memory instead of in properties: the noncopyable handle already
@@ -84,7 +85,6 @@ final class OpenerCore: @unchecked Sendable {
         self.depth = depth
         self.sink = sink
         self.delegate = delegate
-        style = device.disk.profile.style
         logicalMask = UInt64(device.disk.profile.logicalBlockSize / sectorSize - 1)
         own = Self.submitters.take(1) { _ in SubmitterState() }
         own.element = SubmitterState()
@@ -103,6 +103,10 @@ final class OpenerCore: @unchecked Sendable {
         Self.slots.giveBack(slab, count: slotCount)
         Self.submitters.giveBack(own, count: 1)
     }
+
+    /// How the driver's submit is called now.
+    @inline(__always)
+    private var style: SubmissionStyle { queue.watch.style }
 
     /// Whether anything was written through it; for the closer, who has the handle.
     var hasWritten: Bool { wrote.load(ordering: .relaxed) }
@@ -355,6 +359,7 @@ final class OpenerCore: @unchecked Sendable {
     /// Until ``endBatch()`` one lease and one reading of the clock serve all.
     func beginBatch() {
         guard own.element.batchStart == 0 else { return }
+        own.element.batchUsage = queue.watch.before()
         own.element.batchStart = Instant.now.nanoseconds
         if cells.enter(1) {
             own.element.batchHoldsLease = true
@@ -365,12 +370,14 @@ final class OpenerCore: @unchecked Sendable {
 
     func endBatch() {
         guard own.element.batchStart != 0 else { return }
+        let elapsed = Instant.now.nanoseconds &- own.element.batchStart
+        if elapsed > SubmitWatch.slow { queue.watch.after(own.element.batchUsage, took: elapsed) }
         let inline =
             own.element.batchCounts[0] &+ own.element.batchCounts[1] &+ own.element.batchCounts[2]
             &+ own.element.batchCounts[3]
         if inline > 0 {
             // They ran one after the other: each took its share of the time.
-            let share = (Instant.now.nanoseconds &- own.element.batchStart) / inline
+            let share = elapsed / inline
             for group in own.element.batchCounts.indices where own.element.batchCounts[group] > 0 {
                 let spent = share &* own.element.batchCounts[group]
                 cells.add(spent, to: group * 3 + 2)

@@ -141,7 +141,19 @@ public final class Disk: Sendable {
     public var quarantinedBytes: Int { max(faults.owedBytes.value, 0) }
 
     /// What the driver has to say about what went wrong beneath it.
-    public var driverNotes: [String] { withDriver { $0.notes } ?? [] }
+    public var driverNotes: [String] { (withDriver { $0.notes } ?? []) + queueNotes }
+
+    /// What the queue has to say about the driver.
+    private var queueNotes: [String] {
+        guard queue.watch.hasDemoted else { return [] }
+        return ["the driver takes longer than it declared (\(profile.style.rawValue)): worker threads call it now"]
+    }
+
+    /// Batches of I/O that kept an event loop or another submitting thread for over a millisecond.
+    public var slowBatches: Int { queue.watch.slowBatches.value }
+
+    /// A thread that called the driver's submit has not come back: the driver is not called on event loops any more.
+    package func driverStrayed() { queue.watch.demote() }
 
     /// Settings of the disk and of its driver, with their values.
     public var settings: [(key: String, value: String)] {

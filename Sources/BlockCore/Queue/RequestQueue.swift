@@ -12,6 +12,7 @@ final class RequestQueue: Sendable {
 
     let gate: Gate
     let profile: DriverProfile
+    let watch: SubmitWatch
     private let workers: DiskWorkers
     private let capacityCell: Atomic<UInt64>
     /// The driver, until it is let go; a bare address, because a reference on the hot path would be counted.
@@ -20,6 +21,7 @@ final class RequestQueue: Sendable {
     init(gate: Gate, driver: any BlockDriver, profile: DriverProfile, name: String) {
         self.gate = gate
         self.profile = profile
+        watch = SubmitWatch(declared: profile.style)
         capacityCell = Atomic(driver.capacity)
         let link = DriverLink(driver)
         self.link = Atomic(Retained.take(link))

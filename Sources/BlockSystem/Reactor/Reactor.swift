@@ -2,6 +2,7 @@
 
 public import CPlatter
 internal import Glibc
+internal import Synchronization
 
 /// What a descriptor is ready for, or is to be watched for.
 @frozen public struct Readiness: OptionSet, Sendable {
@@ -24,6 +25,14 @@ public protocol ReactorHandler: AnyObject {
     func ready(_ readiness: Readiness, on reactor: Reactor)
 }
 
+/// Whoever calls code of others on a reactor's thread: see ``Reactor/beginForeign(_:_:)``.
+public protocol ReactorGuest: AnyObject {
+    /// The code of others has not come back in time, and the loop has gone on without its thread. Until the guest has
+    /// come back, by a job of its own, it must not be entered; its descriptor is not watched.
+    /// - Context: the reactor's new thread.
+    func strayed(from reactor: Reactor)
+}
+
 /// Something to do on a reactor's thread, without a closure.
 public protocol ReactorTask: AnyObject, Sendable {
     /// Does it.
@@ -38,6 +47,10 @@ public struct Registration: Sendable {
     let descriptor: Int32
     /// What it is watched for.
     public internal(set) var interest: Readiness
+
+    /// Ends the connection of a socket in both directions, from any thread, while its owner cannot. Only while the owner
+    /// is known to keep it open.
+    public func cutSocket() { _ = platter_shutdown(descriptor) }
 }
 
 /// An event loop on a thread of its own: descriptors, timers, and jobs from other threads.
@@ -48,32 +61,53 @@ public struct Registration: Sendable {
 /// A turn: descriptors that are ready, posted jobs, timers that are due, tasks put off by ``again(_:)``, and then the
 /// tasks of ``atEndOfTurn(_:)``.
 ///
+/// Its thread can be replaced. Where a handler calls code of others it says so, and if that does not return, another
+/// thread goes on with the loop (see ``ReactorWatch``). What is left of the turn is therefore kept in properties, and
+/// after each call the loop looks whether it is still its own.
+///
 /// - Context: ``post(_:)-(()->Void)``, ``isCurrent`` and ``stop()`` on any thread, everything else on the reactor's own.
 public final class Reactor: @unchecked Sendable {
-    // SAFETY: the properties marked "own thread" are touched by the reactor's thread only, and by `stop()` after it
-    // has been joined; the rest is constant or behind `inbox`.
+    // SAFETY: the properties marked "own thread" are touched by the reactor's thread only. It changes hands by the
+    // exchange of `stay`, which only one of two threads wins. The rest is constant, atomic or behind a lock.
 
     /// The thread's name.
     public let name: String
     /// Memory for input, shared by everything on this reactor: valid until the handler returns. 512 KiB.
-    public let scratch: IOMemory
+    public var scratch: IOMemory { scratchMemory }
 
-    private let scratchBuffer: IOBuffer
+    /// The number of the last stay in code of others, times two, plus one while it lasts.
+    let stay = Atomic<UInt64>(0)
+
     private let epoll: Descriptor
     private let wakeUp: Descriptor
     private let events: UnsafeMutablePointer<epoll_event>
     private let inbox = Lock(Inbox())
     private let thread = Lock<WorkerThread?>(nil)
+    /// Up when the loop is over, whichever thread ended it.
+    private let over = Parker()
 
     // Own thread. The dynamic check for overlapping access is off: one thread, and no use spans a call that leads back.
     @exclusivity(unchecked) private var slots: [Slot] = []
     @exclusivity(unchecked) private var freeSlots: [Int] = []
     @exclusivity(unchecked) private var timers = TimerHeap()
     @exclusivity(unchecked) private var putOff: [any ReactorTask] = []
-    @exclusivity(unchecked) private var endOfTurn: [any ReactorTask] = []
     @exclusivity(unchecked) private var turnCount = 0
+    @exclusivity(unchecked) private var scratchMemory: IOMemory
+    @exclusivity(unchecked) private var scratchBuffer: IOBuffer
+    @exclusivity(unchecked) private var retired: IOBuffer?
+    @exclusivity(unchecked) private var isStopping = false
+    @exclusivity(unchecked) private var guest: Unretained<AnyObject>?
+    @exclusivity(unchecked) private var guestRegistration: Registration?
+    // What is left of the turn, each with the place of the next.
+    @exclusivity(unchecked) private var jobs: [Job] = []
+    @exclusivity(unchecked) private var nextJob = 0
+    @exclusivity(unchecked) private var putOffBefore: [any ReactorTask] = []
+    @exclusivity(unchecked) private var nextPutOff = 0
+    @exclusivity(unchecked) private var endOfTurn: [any ReactorTask] = []
+    @exclusivity(unchecked) private var nextAtEnd = 0
 
     private static let eventsPerTurn = 64
+    private static let scratchSize = 512 << 10
     private static let wakeUpData = UInt64.max
 
     private struct Slot {
@@ -98,8 +132,8 @@ public final class Reactor: @unchecked Sendable {
         self.name = name
         epoll = try Descriptor(result: platter_epoll_create())
         wakeUp = try Descriptor(result: platter_eventfd())
-        scratchBuffer = try IOBuffer(count: 512 << 10)
-        scratch = scratchBuffer.memory
+        scratchBuffer = try IOBuffer(count: Self.scratchSize)
+        scratchMemory = scratchBuffer.memory
         let added = platter_epoll_add(epoll.number, wakeUp.number, 1, Self.wakeUpData)
         guard added == 0 else { throw SystemError(errno: -added) }
         events = .allocate(capacity: Self.eventsPerTurn)
@@ -112,10 +146,12 @@ public final class Reactor: @unchecked Sendable {
         let reactor = try Reactor(name: name)
         let thread = try WorkerThread.start(name: name) { reactor.loop() }
         reactor.thread.withLock { $0 = thread }
+        ReactorWatch.shared.add(reactor)
         return reactor
     }
 
-    /// Ends the thread after the jobs that are posted by now, and waits for that. Whoever still watches is forgotten.
+    /// Ends the loop after the jobs that are posted by now, and waits for that. Whoever still watches is forgotten.
+    /// A thread that strayed into code of others is not waited for.
     public func stop() {
         let wake = inbox.withLock { inbox -> Bool in
             inbox.isStopping = true
@@ -123,6 +159,8 @@ public final class Reactor: @unchecked Sendable {
             return inbox.isSleeping
         }
         if wake { _ = platter_eventfd_raise(wakeUp.number) }
+        over.wait()
+        ReactorWatch.shared.remove(self)
         let thread = thread.withLock { $0.take() }
         thread?.join()
     }
@@ -184,13 +222,22 @@ public final class Reactor: @unchecked Sendable {
     public func watch(_ registration: inout Registration, for interest: Readiness) {
         guard interest != registration.interest else { return }
         registration.interest = interest
+        // A guest that strayed only notes it, for its way back.
+        if isCurrent { watchAgain(registration) }
+    }
+
+    /// Watches for what the registration says, whatever was watched for before.
+    public func watchAgain(_ registration: Registration) {
         let data = UInt64(registration.generation) << 32 | UInt64(registration.slot)
-        _ = platter_epoll_change(epoll.number, registration.descriptor, interest.rawValue, data)
+        _ = platter_epoll_change(epoll.number, registration.descriptor, registration.interest.rawValue, data)
     }
 
     /// Stops watching; before the descriptor is closed. No event that is on its way reaches the handler any more.
     public func forget(_ registration: Registration) {
-        guard slots[registration.slot].generation == registration.generation else { return }
+        // A reactor that has ended has forgotten everybody.
+        guard slots.indices.contains(registration.slot),
+            slots[registration.slot].generation == registration.generation
+        else { return }
         _ = platter_epoll_remove(epoll.number, registration.descriptor)
         slots[registration.slot].handler = nil
         slots[registration.slot].generation &+= 1
@@ -214,25 +261,102 @@ public final class Reactor: @unchecked Sendable {
     /// Runs `task` when this turn is over, once: what was collected in it goes out together.
     public func atEndOfTurn(_ task: any ReactorTask) { endOfTurn.append(task) }
 
+    // MARK: Code of others
+
+    /// What follows, until ``endForeign(_:)``, may call code of others; in between the guest does not use the reactor.
+    ///
+    /// If it takes over a tenth of a second, another thread goes on with the loop, and the guest is told.
+    /// - Parameter registration: the guest's descriptor, which is then not watched until its way back.
+    /// - Returns: what ends the stay.
+    public func beginForeign(_ guest: any ReactorGuest, _ registration: Registration?) -> ForeignStay {
+        // Not counted: the caller's frame keeps it.
+        self.guest = Unretained(guest)
+        guestRegistration = registration
+        let word = (stay.load(ordering: .relaxed) | 1) &+ 2
+        // Before the look at the watch, which looks at this word once more before it sleeps.
+        stay.store(word, ordering: .sequentiallyConsistent)
+        ReactorWatch.shared.rouse()
+        return ForeignStay(word: word)
+    }
+
+    /// Ends a stay. False: the loop has gone on without this thread, which is none of the reactor's any more. The guest
+    /// may finish what concerns nobody else, and then posts its way back.
+    public func endForeign(_ foreign: ForeignStay) -> Bool {
+        // Release: whoever adopts the loop later sees what this thread did. Acquire: a stray sees that it is one.
+        let isOurs = stay.compareExchange(
+            expected: foreign.word, desired: foreign.word - 1, ordering: .acquiringAndReleasing
+        ).exchanged
+        if !isOurs { platter_set_reactor(0) }
+        return isOurs
+    }
+
+    /// On the watch's thread: gives the loop to a new thread, if its own is still in the stay of `word`.
+    func adopt(_ word: UInt64) throws(SystemError) {
+        let successor = Successor(try IOBuffer(count: Self.scratchSize))
+        let thread = try WorkerThread.start(name: name) { [self] in
+            successor.decided.wait()
+            if successor.isHeir { loop(after: successor) }
+        }
+        // Nothing can fail after this.
+        successor.isHeir =
+            stay.compareExchange(
+                expected: word, desired: word - 1, ordering: .acquiringAndReleasing
+            ).exchanged
+        if successor.isHeir { self.thread.withLock { $0 = thread } }
+        successor.decided.raise()
+    }
+
+    /// What a new thread begins with, once it is decided whether it is needed.
+    private final class Successor: @unchecked Sendable {
+        // SAFETY: written by the watch before it raises `decided`, read by the new thread after that.
+        var isHeir = false
+        var scratch: IOBuffer?
+        let decided = Parker()
+        init(_ scratch: consuming IOBuffer) { self.scratch = consume scratch }
+    }
+
+    private func loop(after successor: Successor) {
+        // The stray goes on with the old memory, which its guest keeps.
+        if var fresh = successor.scratch.take() {
+            swap(&fresh, &scratchBuffer)
+            scratchMemory = scratchBuffer.memory
+            retired = consume fresh
+        }
+        if var registration = guestRegistration {
+            registration.interest = []
+            watchAgain(registration)
+        }
+        let strayed = guest?.object as? any ReactorGuest
+        platter_set_reactor(identity)
+        strayed?.strayed(from: self)
+        loop()
+    }
+
+    /// The memory that the thread which strayed last still uses: for its guest to keep.
+    public func takeRetired() -> IOBuffer? { retired.take() }
+
     // MARK: The loop
 
     private func loop() {
         platter_set_reactor(identity)
-        var isStopping = false
-        var putOffBefore: [any ReactorTask] = []
-        while !isStopping {
+        // What another thread has left of its turn comes first.
+        finishTurn()
+        while isCurrent, !isStopping {
             // Those put off in this turn belong to the next one, which then does not wait for descriptors.
             swap(&putOff, &putOffBefore)
             takeEvents(waiting: putOffBefore.isEmpty)
+            guard isCurrent else { return }
             turnCount += 1
-            isStopping = runJobs()
-            runTimers()
-            for task in putOffBefore { task.run(on: self) }
-            putOffBefore.removeAll(keepingCapacity: true)
-            runEndOfTurn()
+            takeJobs()
+            finishTurn()
         }
-        end()
+        while isCurrent, !hasEnded() { finishTurn() }
+        guard isCurrent else { return }
+        timers.removeAll()
+        slots.removeAll()
+        freeSlots.removeAll()
         platter_set_reactor(0)
+        over.raise()
     }
 
     private func takeEvents(waiting: Bool) {
@@ -249,7 +373,11 @@ public final class Reactor: @unchecked Sendable {
         }
         let count = platter_epoll_wait(epoll.number, events, Int32(Self.eventsPerTurn), timeout)
         guard count > 0 else { return }
-        for index in 0..<count { deliver(index) }
+        for index in 0..<count {
+            deliver(index)
+            // The rest is told again: it is level-triggered.
+            guard isCurrent else { return }
+        }
     }
 
     private func deliver(_ index: Int32) {
@@ -266,21 +394,46 @@ public final class Reactor: @unchecked Sendable {
         handler.ready(readiness, on: self)
     }
 
-    private func runJobs() -> Bool {
-        let (jobs, isStopping) = inbox.withLock { inbox -> ([Job], Bool) in
+    /// Jobs that were posted become part of the turn.
+    private func takeJobs() {
+        inbox.withLock { inbox in
             inbox.isSleeping = false
-            guard !inbox.jobs.isEmpty else { return ([], inbox.isStopping) }
-            var jobs: [Job] = []
-            swap(&jobs, &inbox.jobs)
-            return (jobs, inbox.isStopping)
+            isStopping = inbox.isStopping
+            if !inbox.jobs.isEmpty { swap(&jobs, &inbox.jobs) }
         }
-        for job in jobs {
+    }
+
+    /// Jobs, timers, what was put off, and the end of the turn; or what is left of them.
+    private func finishTurn() {
+        while nextJob < jobs.count {
+            let job = jobs[nextJob]
+            nextJob += 1
             switch job {
             case .closure(let body): body()
             case .task(let task): task.run(on: self)
             }
+            guard isCurrent else { return }
         }
-        return isStopping
+        jobs.removeAll(keepingCapacity: true)
+        nextJob = 0
+        runTimers()
+        while nextPutOff < putOffBefore.count {
+            let task = putOffBefore[nextPutOff]
+            nextPutOff += 1
+            task.run(on: self)
+            guard isCurrent else { return }
+        }
+        putOffBefore.removeAll(keepingCapacity: true)
+        nextPutOff = 0
+        // Those that one of them adds belong to this turn as well.
+        while nextAtEnd < endOfTurn.count {
+            let task = endOfTurn[nextAtEnd]
+            nextAtEnd += 1
+            task.run(on: self)
+            guard isCurrent else { return }
+        }
+        endOfTurn.removeAll(keepingCapacity: true)
+        nextAtEnd = 0
     }
 
     private func runTimers() {
@@ -290,31 +443,18 @@ public final class Reactor: @unchecked Sendable {
         while let body = timers.popDue(at: now) { body() }
     }
 
-    private func runEndOfTurn() {
-        // Those that one of them adds belong to this turn as well.
-        var index = 0
-        while index < endOfTurn.count {
-            endOfTurn[index].run(on: self)
-            index += 1
+    /// Jobs that came while the last turn ran still run; after that nobody is let in.
+    private func hasEnded() -> Bool {
+        swap(&putOff, &putOffBefore)
+        takeJobs()
+        return inbox.withLock { inbox in
+            if jobs.isEmpty, putOffBefore.isEmpty, inbox.jobs.isEmpty { inbox.hasEnded = true }
+            return inbox.hasEnded
         }
-        endOfTurn.removeAll(keepingCapacity: true)
     }
+}
 
-    private func end() {
-        // Jobs that came while the last turn ran still run; after that nobody is let in.
-        while true {
-            _ = runJobs()
-            for task in putOff { task.run(on: self) }
-            putOff.removeAll()
-            runEndOfTurn()
-            let isEmpty = inbox.withLock { inbox in
-                if inbox.jobs.isEmpty && putOff.isEmpty { inbox.hasEnded = true }
-                return inbox.hasEnded
-            }
-            if isEmpty { break }
-        }
-        timers.removeAll()
-        slots.removeAll()
-        freeSlots.removeAll()
-    }
+/// A stay in code of others.
+public struct ForeignStay: Sendable {
+    let word: UInt64
 }

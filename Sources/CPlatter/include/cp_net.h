@@ -66,6 +66,7 @@ int platter_peer_name(int fd, char *to, size_t count);
 int platter_local_name(int fd, char *to, size_t count);
 int platter_set_nonblocking(int fd);
 int platter_shutdown_write(int fd);
+int platter_shutdown(int fd);
 int platter_reserve_descriptor(void);
 int platter_read_small_file(const char *path, char *to, size_t count);
 int platter_processors(void);

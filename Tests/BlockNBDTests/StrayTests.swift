@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockCore
+import BlockNBD
+import BlockSystem
+import Testing
+
+/// Says that it answers at once, and then sleeps in its submit for as long as the test wants it to.
+private final class LyingDriver: BlockDriver {
+    let capacity: UInt64 = 2048
+    let profile: DriverProfile
+    /// Up while somebody sleeps in submit.
+    let sleeps = Parker()
+    let wake = Parker()
+    let calls = Counter()
+
+    init(style: SubmissionStyle = .inline) {
+        var profile = DriverProfile()
+        profile.style = style
+        self.profile = profile
+    }
+
+    func submit(_ bio: consuming Bio) {
+        if calls.add() == 1 {
+            sleeps.raise()
+            wake.wait()
+        }
+        bio.memory.zero()
+        bio.complete(.ok)
+    }
+}
+
+@Suite struct `A driver that sleeps on an event loop` {
+    /// A server with one event loop, an honest disk and a lying one, a client of each.
+    private func twoDisks(
+        style: SubmissionStyle = .inline
+    ) async throws -> (server: TestServer, liar: LyingDriver, disk: Disk, victim: WireClient, other: WireClient) {
+        let server = try TestServer { $0.reactors = 1 }
+        let liar = LyingDriver(style: style)
+        var options = DiskOptions()
+        options.name = "pl1"
+        options.scansPartitions = false
+        let disk = try await server.registry.add(liar, options)
+        try await server.add(MemoryDriver(sectors: 2048))
+        let victim = try WireClient(server)
+        victim.go("pl1")
+        let other = try WireClient(server)
+        other.go("pl0")
+        return (server, liar, disk, victim, other)
+    }
+
+    @Test(arguments: [SubmissionStyle.inline, .async])
+    func `holds up its own client only, and is not called there again`(style: SubmissionStyle) async throws {
+        // R7: nobody waits for another disk's driver, not even on a shared event loop.
+        let (server, liar, disk, victim, other) = try await twoDisks(style: style)
+        victim.send(request(0, cookie: 1, offset: 0, length: 512))
+        #expect(liar.sleeps.wait(until: .now + .seconds(10)))
+        // The loop is stuck here, until another thread takes it over.
+        for cookie in UInt64(1)...50 {
+            other.send(request(0, cookie: cookie, offset: 0, length: 512))
+            other.expect(simpleReply(cookie: cookie) + [UInt8](repeating: 0, count: 512))
+        }
+        // A request that came meanwhile waits with its client.
+        victim.send(request(0, cookie: 2, offset: 512, length: 512))
+        liar.wake.raise()
+        victim.expect(simpleReply(cookie: 1) + [UInt8](repeating: 0, count: 512))
+        victim.expect(simpleReply(cookie: 2) + [UInt8](repeating: 0, count: 512))
+        #expect(disk.driverNotes.contains { $0.contains("worker threads") })
+        #expect(disk.ledger().inFlight == 0)
+        victim.close()
+        other.close()
+        #expect(eventually { server.server.statistics.connections == 0 })
+        await server.stop()
+    }
+
+    @Test func `is pulled: its client is cut, and the loop goes on`() async throws {
+        let (server, liar, disk, victim, other) = try await twoDisks()
+        victim.send(request(0, cookie: 1, offset: 0, length: 512))
+        #expect(liar.sleeps.wait(until: .now + .seconds(10)))
+        other.send(request(0, cookie: 1, offset: 0, length: 512))
+        other.expect(simpleReply(cookie: 1) + [UInt8](repeating: 0, count: 512))
+        // Nobody can answer on the victim's connection: it ends instead of hanging.
+        guard case .removed(let report) = await disk.remove(.surprise, deadline: .milliseconds(50)) else {
+            Issue.record("not removed")
+            return
+        }
+        #expect(report.deadlinePassed && report.quarantined == 1)
+        #expect(victim.rest().isEmpty)
+        liar.wake.raise()
+        #expect(eventually { server.server.statistics.connections == 1 && server.registry.quarantine().isEmpty })
+        other.close()
+        await server.stop()
+    }
+
+    @Test func `does not hold up the end of the server`() async throws {
+        let (server, liar, _, victim, other) = try await twoDisks()
+        victim.send(request(0, cookie: 1, offset: 0, length: 512))
+        #expect(liar.sleeps.wait(until: .now + .seconds(10)))
+        await server.stop(within: .milliseconds(200))
+        #expect(victim.rest().isEmpty && other.rest().isEmpty)
+        liar.wake.raise()
+        #expect(eventually { server.server.statistics.connections == 0 })
+    }
+
+    @Test func `that is only slow is counted, and found out by what the scheduler says`() async throws {
+        // Thirty milliseconds of work in a call that was declared quick: suspected once, found out the second time.
+        let driver = BusyDriver()
+        let registry = DiskRegistry()
+        var options = DiskOptions()
+        options.scansPartitions = false
+        let disk = try await registry.add(driver, options)
+        let sink = CountingSink()
+        let opener = try disk.part0.open(.readWrite, as: OpenerIdentity(kind: "test"), sink: sink)
+        for _ in 0..<2 {
+            opener.beginBatch()
+            opener.submit(.flush, SectorRange(start: 0, count: 0), data: .none, token: 0)
+            opener.endBatch()
+        }
+        #expect(disk.slowBatches == 2)
+        #expect(ThreadUsage.current == nil || !opener.isInline)
+        #expect(sink.answers.value == 2)
+        opener.close()
+        _ = await disk.remove(.surprise)
+    }
+}
+
+private final class CountingSink: BioSink {
+    let answers = Counter()
+    func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) { answers.add() }
+}
+
+/// Computes for thirty milliseconds where it said that it would be quick.
+private final class BusyDriver: BlockDriver {
+    let capacity: UInt64 = 8
+    var profile: DriverProfile {
+        var profile = DriverProfile()
+        profile.style = .inline
+        profile.hasWriteCache = true
+        return profile
+    }
+    func submit(_ bio: consuming Bio) {
+        let end = Instant.now + .milliseconds(30)
+        while Instant.now < end {}
+        bio.complete(.ok)
+    }
+}
