@@ -329,6 +329,9 @@ final class TableDriver: BlockDriver, Sendable {
     private let bytes: Lock<[UInt8]>
     private let sectors: Atomic<UInt64>
     let releases = Counter()
+    /// Reads are answered with an error while it is set; how many came.
+    let failReads = Atomic<Bool>(false)
+    let reads = Counter()
 
     init(sectors: UInt64, table: [(start: UInt32, count: UInt32)] = [(1, 512), (1024, 512)]) {
         bytes = Lock([UInt8](repeating: 0, count: Int(sectors) * 512))
@@ -366,6 +369,9 @@ final class TableDriver: BlockDriver, Sendable {
         let offset = Int(bio.sector) * 512
         let memory = bio.memory
         switch bio.operation {
+        case .read where failReads.load(ordering: .relaxed):
+            reads.add()
+            return bio.complete(.ioError)
         case .read: bytes.withLock { memory.copy(from: $0.span.extracting(offset..<offset + memory.count).bytes) }
         case .write:
             let new = memory.array

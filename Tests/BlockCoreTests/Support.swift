@@ -22,6 +22,8 @@ final class HeldDriver: BlockDriver, Sendable {
     let answersAbort: Bool
     /// Called inside submit, before anything else.
     let inSubmit = Hook<(@Sendable (BioOperation) -> Void)?>(nil)
+    /// Called inside submit with the sector, counted from the start of the disk.
+    let inSector = Hook<(@Sendable (UInt64) -> Void)?>(nil)
     /// Called by stop.
     let inStop = Hook<(@Sendable () -> Void)?>(nil)
 
@@ -44,6 +46,7 @@ final class HeldDriver: BlockDriver, Sendable {
 
     func submit(_ bio: consuming Bio) {
         inSubmit.value?(bio.operation)
+        inSector.value?(bio.sector)
         var bio: Bio? = consume bio
         let behaviour = state.withLock { state in
             state.submitted += 1

@@ -56,33 +56,35 @@ public final class BlockDevice: Sendable {
     public let number: DeviceNumber
     /// The first 512-byte sector on the disk.
     public let start: UInt64
-    /// What the table says of it; nil for the whole disk.
-    public let entry: PartitionEntry?
     /// A word, because asking `entry` would copy what the table says of the partition, for every I/O.
     private let isWholeDisk: Bool
-    private let partitionSize: UInt64
-    /// False from the moment a rescan or a removal took it out: then it cannot be opened any more.
-    private let listed = Atomic<Bool>(true)
+    /// One word, so that a resize under I/O is never seen half done (T64).
+    private let sizeCell: Atomic<UInt64>
+    /// False from the moment a rescan or a removal took it out, and while it is being made: then it cannot be opened.
+    private let listed: Atomic<Bool>
 
-    private struct Counting {
+    private struct Rest {
+        /// What the table said of it when it was made or read again last.
+        var entry: PartitionEntry?
+        /// A partition's counters, taken at the first open.
         var cells: UsageCells?
         var baseline: [UInt64] = []
     }
-    /// A partition's counters, taken at the first open.
-    private let counting = Lock(Counting())
+    private let rest: Lock<Rest>
 
-    init(disk: Disk, name: String, number: DeviceNumber, entry: PartitionEntry?) {
+    init(disk: Disk, name: String, number: DeviceNumber, entry: PartitionEntry?, isListed: Bool = true) {
         self.disk = disk
         self.name = name
         self.number = number
-        self.entry = entry
+        rest = Lock(Rest(entry: entry))
+        listed = Atomic(isListed)
         partitionNumber = entry?.number ?? 0
         start = entry?.start ?? 0
-        partitionSize = entry?.size ?? 0
+        sizeCell = Atomic(entry?.size ?? 0)
         isWholeDisk = entry == nil
     }
 
-    deinit { counting.withLock { $0.cells }?.giveBack() }
+    deinit { rest.withLock { $0.cells }?.giveBack() }
 
     /// Sectors now; 0 once the disk is dead.
     public var size: UInt64 {
@@ -90,11 +92,33 @@ public final class BlockDevice: Sendable {
         return isWholeDisk ? capacity : capacity == 0 ? 0 : partitionSize
     }
 
+    /// Sectors of a partition, also while the disk is dead.
+    var partitionSize: UInt64 { sizeCell.load(ordering: .relaxed) }
+    func setSize(_ sectors: UInt64) { sizeCell.store(sectors, ordering: .relaxed) }
+
+    /// What the table says of it, with the size that it has now; nil for the whole disk.
+    public var entry: PartitionEntry? {
+        guard var entry = rest.withLock({ $0.entry }) else { return nil }
+        entry.size = partitionSize
+        return entry
+    }
+
+    /// Takes another name or type from the table. The place is the same: it never changes.
+    func describe(_ entry: PartitionEntry) { rest.withLock { $0.entry = entry } }
+
+    /// Whether a table's entry is this partition: where it is, and which, as far as both say.
+    func isSamePlace(as entry: PartitionEntry) -> Bool {
+        guard partitionNumber == entry.number, start == entry.start, partitionSize == entry.size else { return false }
+        let mine = rest.withLock { $0.entry?.uuid }
+        return mine == nil || mine == entry.uuid
+    }
+
     /// Whether writes are refused.
     public var isReadOnly: Bool { disk.isReadOnly }
 
     /// Whether it can still be found.
     var isListed: Bool { listed.load(ordering: .acquiring) }
+    func list() { listed.store(true, ordering: .releasing) }
     func unlist() { listed.store(false, ordering: .releasing) }
 
     /// Opens it.
@@ -116,20 +140,20 @@ public final class BlockDevice: Sendable {
 
     /// The counters. For a partition that was never opened, zeroes.
     public func statistics() -> DiskStatistics {
-        if entry == nil { return disk.statistics() }
-        return counting.withLock { counting in
-            counting.cells.map { DiskStatistics($0, baseline: counting.baseline) } ?? DiskStatistics()
+        if isWholeDisk { return disk.statistics() }
+        return rest.withLock { rest in
+            rest.cells.map { DiskStatistics($0, baseline: rest.baseline) } ?? DiskStatistics()
         }
     }
 
     func takeCells() -> UsageCells? {
-        guard entry != nil else { return nil }
-        return counting.withLock { counting in
-            if counting.cells == nil, let cells = UsageCells() {
-                counting.baseline = DiskStatistics.baseline(of: cells)
-                counting.cells = cells
+        guard !isWholeDisk else { return nil }
+        return rest.withLock { rest in
+            if rest.cells == nil, let cells = UsageCells() {
+                rest.baseline = DiskStatistics.baseline(of: cells)
+                rest.cells = cells
             }
-            return counting.cells
+            return rest.cells
         }
     }
 }

@@ -14,6 +14,8 @@ public struct Opener: ~Copyable, Sendable {
 
     init(_ core: OpenerCore) { self.core = core }
 
+    /// Tells it from the disk's other openers.
+    var id: UInt64 { core.id }
     /// What was opened.
     public var device: BlockDevice { core.device }
     /// How many I/Os it takes in flight. A few more fit, then one is answered ``BlockStatus/again``.

@@ -126,7 +126,7 @@ extension Disk {
             queue.gate.leave(1)
         }
         if flushes { startFlush() }
-        if rescans { rescanAfterWrite() }
+        if rescans { ask(.rescan) }
     }
 
     /// The last answer of an opener that was closed earlier has come.

@@ -3,7 +3,8 @@
 internal import BlockSystem
 
 extension Disk {
-    /// Changes the size, while I/O runs. Partitions stay where they are; I/O beyond the new end is refused.
+    /// Changes the size, while I/O runs and while the disk is frozen: nothing of it is I/O, and a frozen disk is the best
+    /// one to change. Partitions stay where they are; I/O beyond the new end is refused.
     /// - Throws: EOPNOTSUPP where the driver cannot, EINVAL for a size that cannot be, EBUSY during another change.
     public func resize(to sectors: UInt64) async throws(DiskError) {
         try await onControlThread("pl-resize") { [self] () throws(DiskError) in try resizeBlocking(to: sectors) }
@@ -17,14 +18,9 @@ extension Disk {
                 reason: "\(name) cannot have \(sectors) sectors: at least one, in steps of \(factor)")
         }
         try beginReconfiguring()
-        defer { state.withLock { $0.isReconfiguring = false } }
-        guard let ticket = queue.gate.enter() else {
-            if queue.gate.isDead { throw goneError() }
-            throw DiskError(
-                errno: DiskError.busy, disk: name, sequence: sequence,
-                reason: "\(name) is frozen: thaw it before it is resized")
-        }
-        defer { _ = ticket }
+        defer { endReconfiguring() }
+        guard queue.gate.enterPrivileged(1) else { throw goneError() }
+        defer { queue.gate.leave(1) }
         let old = capacity
         // Shrinking takes effect before the driver gives anything up, growing after it has it.
         if sectors < old { setCapacityIfAlive(sectors) }
@@ -38,19 +34,44 @@ extension Disk {
                     ? "a \(driverName) disk such as \(name) cannot change its size"
                     : "\(name) cannot be resized: \(error)")
         }
+        settle(capacity: sectors, from: old)
+    }
+
+    /// The driver has told that its size is another one. On the thread of the disk's own work.
+    func takeCapacity() {
+        guard queue.gate.enterPrivileged(1) else { return }
+        defer { queue.gate.leave(1) }
+        let factor = UInt64(profile.logicalBlockSize / sectorSize)
+        let told = min(queue.driver?.capacity ?? 0, DiskRegistry.capacityLimit)
+        settle(capacity: told / factor * factor, from: capacity)
+    }
+
+    /// The size is the new one from here; who should know hears of it. After the death it stays 0, whoever comes late (T51).
+    private func settle(capacity sectors: UInt64, from old: UInt64) {
         let delegates = state.withLock { state -> [(any OpenerDelegate, UInt64)] in
             guard !queue.gate.isDead else { return [] }
             queue.setCapacity(sectors)
-            if old != sectors, old != 0 {
-                registry.events.append([event(.change, of: part0, extra: ["RESIZE=1"])])
-            }
+            guard old != sectors else { return [] }
+            // As in Linux: a size that comes from nothing or goes to nothing is another kind of news.
+            if old != 0, sectors != 0 { registry.events.append([event(.change, of: part0, extra: ["RESIZE=1"])]) }
             return state.publicOpeners.compactMap { opener in opener.delegate.map { ($0, opener.device.size) } }
         }
         registry.events.pump()
         for (delegate, size) in delegates { delegate.resized(to: size) }
     }
 
-    /// After the death the size stays 0, whoever comes late (T51).
+    /// Partitions that the disk has become too small for, a line each.
+    func overhanging(_ partitions: [BlockDevice]) -> [String] {
+        let capacity = capacity
+        guard capacity > 0 else { return [] }
+        return partitions.compactMap { partition in
+            let range = SectorRange(start: partition.start, count: partition.partitionSize)
+            guard !range.fits(in: capacity) else { return nil }
+            return "partition \(partition.partitionNumber): ends beyond the disk, which has \(capacity) sectors: "
+                + "I/O there is refused"
+        }
+    }
+
     private func setCapacityIfAlive(_ sectors: UInt64) {
         state.withLock { _ in if !queue.gate.isDead { queue.setCapacity(sectors) } }
     }

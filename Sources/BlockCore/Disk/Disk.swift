@@ -12,8 +12,11 @@ internal import Synchronization
 public final class Disk: Sendable {
     /// `pl0`.
     public let name: String
-    /// The DISKSEQ: never used twice in a registry's life.
-    public let sequence: UInt64
+    /// Names the object for ever: the first DISKSEQ that it had.
+    public let identity: UInt64
+    /// The DISKSEQ: never used twice in a registry's life. A new medium has a new one; a dead disk keeps its last.
+    public var sequence: UInt64 { sequenceCell.load(ordering: .relaxed) }
+    private let sequenceCell: Atomic<UInt64>
     /// The device number of the whole disk.
     public let number: DeviceNumber
     /// What the driver declared, with the options applied.
@@ -43,8 +46,8 @@ public final class Disk: Sendable {
         var scansPartitions = true
         /// Somebody wrote to the whole disk since the table was read last.
         var isTableStale = false
-        /// One at a time: rescans, resizes.
-        var isReconfiguring = false
+        /// One at a time: rescans, resizes, single partitions, media.
+        var reconfiguration = Reconfiguration()
 
         var publicOpeners: [OpenerCore] {
             openers.values.filter { !$0.isPrivate && !$0.isClosed }.sorted { $0.id < $1.id }
@@ -79,7 +82,8 @@ public final class Disk: Sendable {
         options: DiskOptions, registry: DiskRegistry, gate: Gate
     ) {
         self.name = name
-        self.sequence = sequence
+        identity = sequence
+        sequenceCell = Atomic(sequence)
         self.number = number
         self.profile = profile
         self.options = options
@@ -111,8 +115,11 @@ public final class Disk: Sendable {
     public var devices: [BlockDevice] { [part0] + partitions }
     /// The kind of its partition table; nil: none was found.
     public var partitionTable: PartitionTableKind? { state.withLock { $0.table } }
-    /// What the last scan had to say.
-    public var partitionWarnings: [String] { state.withLock { $0.warnings } }
+    /// What the last scan had to say, and which partitions the disk has become too small for.
+    public var partitionWarnings: [String] {
+        let (warnings, partitions) = state.withLock { ($0.warnings, $0.partitions) }
+        return warnings + overhanging(partitions)
+    }
     /// Who has it or a partition of it open.
     public var openers: [OpenerRecord] { state.withLock { $0.publicOpeners }.map(\.currentRecord) }
     /// Whether tables are read when the last writer closes.
@@ -259,6 +266,9 @@ public final class Disk: Sendable {
         }
         registry.events.pump()
     }
+
+    /// Under the lock, before the events of a new medium.
+    func renewSequence() { sequenceCell.store(registry.nextSequence(), ordering: .relaxed) }
 
     func goneError() -> DiskError {
         DiskError(

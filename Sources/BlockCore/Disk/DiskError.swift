@@ -62,6 +62,8 @@ public struct DiskOptions: Sendable {
     public var scanDeadline: Duration = .seconds(10)
     /// For tests: called before each step of the add with its number, and may fail it.
     package var beforeStep: (@Sendable (Int) throws(DiskError) -> Void)?
+    /// For tests: called amid a change of the partitions, between the decision and what follows from it.
+    package var amidChange: (@Sendable () -> Void)?
     /// Which kind of gate; the best, unless a test asks.
     package var gateKind: UsageKind = .best
 

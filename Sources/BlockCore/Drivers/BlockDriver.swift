@@ -61,6 +61,11 @@ public protocol BlockDriver: AnyObject, Sendable {
 
     /// The end: nothing of the core will call again. Called once, and only after a successful add.
     func released()
+
+    /// Hands over what to call when the device has grown or shrunk by itself: the core then reads ``capacity`` again.
+    ///
+    /// - Parameter report: any thread may call it, as often as it likes; it does not block.
+    func onCapacityChange(_ report: @escaping @Sendable () -> Void)
 }
 
 /// A setting that cannot be made.
@@ -119,6 +124,8 @@ public struct DriverProfile: Sendable, Codable {
     public var isReadOnly: Bool = false
     /// Memory may be gone with the process: nothing survives the daemon. For listings.
     public var isVolatile: Bool = false
+    /// Whether there may be partitions on it, from a table or set one by one.
+    public var takesPartitions: Bool = true
 
     /// The safe answers: may block, nothing optional.
     public init() {}
@@ -173,4 +180,6 @@ extension BlockDriver {
     public func closed() {}
     /// Has nothing to give back.
     public func released() {}
+    /// Has its size for life.
+    public func onCapacityChange(_ report: @escaping @Sendable () -> Void) {}
 }

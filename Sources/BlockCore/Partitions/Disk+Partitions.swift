@@ -39,32 +39,67 @@ extension Disk {
         return name + (endsInDigit ? "p" : "") + String(number)
     }
 
-    /// Devices with names and numbers reserved, not installed yet. One that cannot be had does not stop the others.
-    func makePartitions(_ scan: PartitionScan, keeping kept: [Int: BlockDevice] = [:]) -> [BlockDevice] {
-        scan.entries.compactMap { entry in
-            if let same = kept[entry.number] { return same }
-            let name = partitionName(entry.number)
-            guard registry.reserve(name, for: sequence) else { return nil }
-            var wanted: DeviceNumber?
-            if let major = options.major, entry.number < options.minors {
-                wanted = DeviceNumber(major: major, minor: options.firstMinor + entry.number)
-            }
-            guard let number = registry.reserveNumber(wanted, for: sequence) else {
-                registry.release(name, of: sequence)
-                return nil
-            }
-            let device = BlockDevice(disk: self, name: name, number: number, entry: entry)
-            registry.fill(name, self, device)
-            registry.fill(number, self, device)
-            return device
+    /// A device with its name and number reserved, not installed and not listed yet.
+    /// - Throws: EEXIST when somebody has the name or the number, EBUSY when numbers have run out.
+    func makePartition(_ entry: PartitionEntry) throws(DiskError) -> BlockDevice {
+        let name = partitionName(entry.number)
+        guard registry.reserve(name, for: identity) else {
+            throw DiskError(
+                errno: DiskError.exists, disk: self.name, sequence: sequence,
+                reason: "partition \(entry.number) cannot be a device: the name \(name) is in use")
         }
+        var wanted: DeviceNumber?
+        if let major = options.major, entry.number < options.minors {
+            wanted = DeviceNumber(major: major, minor: options.firstMinor + entry.number)
+        }
+        guard let number = registry.reserveNumber(wanted, for: identity) else {
+            registry.release(name, of: identity)
+            throw DiskError(
+                errno: wanted == nil ? DiskError.busy : DiskError.exists, disk: self.name, sequence: sequence,
+                reason: wanted.map { "the number \($0.major):\($0.minor) of \(name) is in use" }
+                    ?? "no device number is left for \(name): remove a disk first")
+        }
+        let device = BlockDevice(disk: self, name: name, number: number, entry: entry, isListed: false)
+        registry.fill(name, self, device)
+        registry.fill(number, self, device)
+        return device
     }
 
-    func install(_ partitions: [BlockDevice], _ scan: PartitionScan) {
+    /// Devices for what a scan returned, beside those that stay. One that cannot be had does not stop the others: it is
+    /// left out, and that is said. A parser's word is not taken for what a device relies on.
+    func makePartitions(
+        _ scan: PartitionScan, keeping kept: [Int: BlockDevice] = [:]
+    ) -> (devices: [BlockDevice], warnings: [String]) {
+        var devices: [BlockDevice] = []
+        var warnings = scan.warnings
+        for entry in scan.entries {
+            if let same = kept[entry.number] {
+                devices.append(same)
+                continue
+            }
+            let range = SectorRange(start: entry.start, count: entry.size)
+            guard (1...PartitionRules.greatestNumber).contains(entry.number), entry.size > 0,
+                !range.start.addingReportingOverflow(range.count).overflow
+            else {
+                warnings.append("partition \(entry.number): no device: it cannot be one")
+                continue
+            }
+            do throws(DiskError) {
+                devices.append(try makePartition(entry))
+            } catch {
+                warnings.append("partition \(entry.number): no device: \(error.reason)")
+            }
+        }
+        return (devices, warnings)
+    }
+
+    /// For an add: nobody can find the disk yet.
+    func install(_ partitions: [BlockDevice], _ scan: PartitionScan, _ warnings: [String]) {
         state.withLock { state in
+            for partition in partitions { partition.list() }
             state.partitions = partitions
             state.table = scan.table
-            state.warnings = scan.warnings
+            state.warnings = warnings
         }
     }
 
@@ -82,42 +117,50 @@ extension Disk {
 
     /// Reads the table again and makes the partitions what it says.
     ///
-    /// Partitions that did not change keep their identity, openers and counters. If one that is open would change or
-    /// vanish, nothing is touched at all.
-    /// - Throws: EBUSY with the openers in the way, EIO when the table cannot be read, ENODEV when the disk is gone.
+    /// Partitions that did not change keep their identity, openers and counters. If one that is open or claimed would
+    /// change or vanish, nothing is touched at all; and under a claim on the whole disk, which keeps everybody off the
+    /// partitions, nothing may change at all (a caller with a claim of its own asks its ``Opener``).
+    /// A disk with `partscan` off is read all the same: the caller said so.
+    /// - Throws: EBUSY with the openers in the way, EIO when the table cannot be read, EINVAL on a disk that takes no
+    ///   partitions, ENODEV when the disk is gone.
     public func rescan(deadline: Duration = .seconds(10)) async throws(DiskError) -> RescanReport {
         try await onControlThread("pl-rescan") { [self] () throws(DiskError) in
             try rescanBlocking(deadline: deadline)
         }
     }
 
+    /// - Parameter claimant: the opener that asks, whose own claim is not in its way; nil: nobody's.
+    func rescanBlocking(deadline: Duration, claimant: UInt64? = nil) throws(DiskError) -> RescanReport {
+        guard profile.takesPartitions else {
+            throw DiskError(
+                errno: DiskError.invalid, disk: name, sequence: sequence, reason: "\(name) takes no partitions")
+        }
+        try beginReconfiguring()
+        defer { endReconfiguring() }
+        return try readAndApply(deadline: deadline, claimant: claimant)
+    }
+
     /// After the last writer of the whole disk has closed: a table that was written appears by itself.
+    /// On the thread of the disk's own work. A table that cannot be read or applied is not tried again by itself (T60).
     func rescanAfterWrite() {
-        WorkerThread.detach(name: "pl-rescan") { [self] in
-            do throws(DiskError) {
-                _ = try rescanBlocking(deadline: .seconds(10))
-            } catch {
-                guard error.errno == DiskError.busy else { return }
-                guard !error.openers.isEmpty else {
-                    // Another rescan or a resize is under way; the next last close tries again.
-                    state.withLock { $0.isTableStale = true }
-                    return
-                }
-                // A table whose partitions are open is left as it is, and said.
-                state.withLock { state in
-                    guard state.lifecycle.state == .live else { return }
-                    state.warnings = ["the table was written but not read again: \(error.reason)"]
-                    registry.events.append([event(.change, of: part0, extra: ["PLATTER_RESCAN=busy"])])
-                }
-                registry.events.pump()
+        guard state.withLock({ refusesReconfiguring($0) == nil && $0.scansPartitions }) else { return }
+        do throws(DiskError) {
+            _ = try readAndApply(deadline: .seconds(10), claimant: nil)
+        } catch {
+            guard error.errno == DiskError.busy else { return }
+            // A table whose partitions are open is left as it is, and said.
+            state.withLock { state in
+                guard state.lifecycle.state == .live else { return }
+                state.warnings = ["the table was written but not read again: \(error.reason)"]
+                registry.events.append([event(.change, of: part0, extra: ["PLATTER_RESCAN=busy"])])
             }
+            registry.events.pump()
         }
     }
 
-    func rescanBlocking(deadline: Duration) throws(DiskError) -> RescanReport {
-        try beginReconfiguring()
-        defer { state.withLock { $0.isReconfiguring = false } }
+    private func readAndApply(deadline: Duration, claimant: UInt64?) throws(DiskError) -> RescanReport {
         let read = readTable(deadline: Instant.now + deadline)
+        if queue.gate.isDead { throw goneError() }
         if read.timedOut {
             throw DiskError(
                 errno: DiskError.ioError, disk: name, sequence: sequence,
@@ -125,81 +168,107 @@ extension Disk {
         }
         if let failure = read.result.error {
             throw DiskError(
-                errno: queue.gate.isDead ? DiskError.gone : DiskError.ioError, disk: name, sequence: sequence,
+                errno: DiskError.ioError, disk: name, sequence: sequence,
                 reason: "the partition table of \(name) cannot be read: \(failure)")
         }
-        return try apply(read.result)
+        return try apply(read.result, claimant: claimant)
     }
 
-    /// One rescan or resize at a time, and only on a disk that lives.
-    func beginReconfiguring() throws(DiskError) {
-        let refusal = state.withLock { state -> DiskError? in
-            guard state.lifecycle.refusesOpen() == nil else {
-                return state.lifecycle.isOver
-                    ? goneError()
-                    : DiskError(
-                        errno: DiskError.busy, disk: name, sequence: sequence, reason: "\(name) is being removed")
-            }
-            guard !state.isReconfiguring else {
-                return DiskError(
-                    errno: DiskError.busy, disk: name, sequence: sequence,
-                    reason: "\(name) is being rescanned or resized already: try again when that is over")
-            }
-            state.isReconfiguring = true
-            return nil
-        }
-        if let refusal { throw refusal }
-    }
-
-    private func apply(_ scan: PartitionScan) throws(DiskError) -> RescanReport {
-        let old = partitions
+    /// What a table changes about the partitions that are there.
+    private struct TableChange {
+        /// Same place, and not another identity.
         var kept: [Int: BlockDevice] = [:]
-        for partition in old where scan.entries.contains(where: { $0 == partition.entry }) {
-            kept[partition.partitionNumber] = partition
+        /// Of those, the ones of which the table says something else: a name, a type.
+        var described: [(device: BlockDevice, entry: PartitionEntry)] = []
+        var going: [BlockDevice] = []
+        var changesNothing = true
+
+        init(_ old: [BlockDevice], _ scan: PartitionScan) {
+            for partition in old {
+                guard let entry = scan.entries.first(where: { partition.isSamePlace(as: $0) }) else {
+                    going.append(partition)
+                    continue
+                }
+                kept[partition.partitionNumber] = partition
+                if partition.entry != entry { described.append((partition, entry)) }
+            }
+            changesNothing = going.isEmpty && scan.entries.allSatisfy { kept[$0.number] != nil }
         }
-        let going = old.filter { kept[$0.partitionNumber] == nil }
+    }
+
+    private func apply(_ scan: PartitionScan, claimant: UInt64?) throws(DiskError) -> RescanReport {
+        let change = TableChange(partitions, scan)
+        let going = change.going
         // Decided before anything is touched; unlisting in the same section keeps new openers out.
         let inTheWay = state.withLock { state -> [OpenerRecord] in
-            let open = state.publicOpeners.filter { opener in going.contains { $0 === opener.device } }
+            let open = state.publicOpeners.filter { opener in
+                if going.contains(where: { $0 === opener.device }) { return true }
+                return !change.changesNothing && opener.id != claimant && opener.mode.contains(.exclusive)
+                    && opener.device.partitionNumber == 0
+            }
             guard open.isEmpty else { return open.map(\.currentRecord) }
-            for partition in going { partition.unlist() }
-            // Out of the table at once: a removal that ends meanwhile must not release what the rescan holds by then.
-            state.partitions.removeAll { partition in going.contains { $0 === partition } }
-            registry.events.append(going.map { event(.remove, of: $0) })
+            takeOut(going, &state)
             return []
         }
         guard inTheWay.isEmpty else {
             let names = Set(inTheWay.map(\.device)).sorted().joined(separator: ", ")
             throw DiskError(
                 errno: DiskError.busy, disk: name, sequence: sequence,
-                reason: "\(name) is not rescanned: \(names) would change or vanish and is open; close it first",
+                reason: inTheWay.contains { $0.device == name }
+                    ? "\(name) is not rescanned: it is claimed as a whole, and its partitions would change"
+                    : "\(name) is not rescanned: \(names) would change or vanish and is open; close it first",
                 openers: inTheWay)
         }
         for partition in going { registry.unpublish(partition) }
-        let now = makePartitions(scan, keeping: kept)
-        let added = now.filter { kept[$0.partitionNumber] == nil }
-        let survives = state.withLock { state -> Bool in
-            // A removal that is over has taken the old ones out, and would miss the new ones.
-            guard !state.lifecycle.isOver else { return false }
-            state.partitions = now
-            state.table = scan.table
-            state.warnings = scan.warnings
-            var events: [DiskEvent] = []
-            if !going.isEmpty || !added.isEmpty { events.append(event(.change, of: part0)) }
-            registry.events.append(events + added.map { event(.add, of: $0) })
-            return true
-        }
-        guard survives else {
-            for partition in added {
-                partition.unlist()
-                registry.unpublish(partition)
-            }
+        let (now, warnings) = makePartitions(scan, keeping: change.kept)
+        options.amidChange?()
+        let added = now.filter { change.kept[$0.partitionNumber] == nil }
+        guard bringIn(now, added, change, scan, warnings) else {
+            for partition in added { registry.unpublish(partition) }
             throw goneError()
         }
         registry.events.pump()
         return RescanReport(
             table: scan.table?.rawValue, partitions: now.count, added: added.map(\.name), removed: going.map(\.name),
-            warnings: scan.warnings)
+            warnings: warnings)
+    }
+
+    /// Nobody can open them any more, and listeners hear of it. Out of the table at once: a removal that ends meanwhile
+    /// must not release what the rescan holds by then. Under the lock.
+    func takeOut(_ going: [BlockDevice], _ state: inout State) {
+        for partition in going { partition.unlist() }
+        state.partitions.removeAll { partition in going.contains { $0 === partition } }
+        registry.events.append(going.map { event(.remove, of: $0) })
+    }
+
+    /// The second half of a rescan. False: the disk is dead, and a removal that is over would miss the new ones.
+    private func bringIn(
+        _ now: [BlockDevice], _ added: [BlockDevice], _ change: TableChange, _ scan: PartitionScan,
+        _ warnings: [String]
+    ) -> Bool {
+        state.withLock { state -> Bool in
+            guard !queue.gate.isDead, !state.lifecycle.isOver else { return false }
+            for partition in added { partition.list() }
+            state.partitions = now
+            state.table = scan.table
+            state.warnings = warnings
+            var events: [DiskEvent] = []
+            if !change.going.isEmpty || !added.isEmpty { events.append(event(.change, of: part0)) }
+            for (device, entry) in change.described {
+                device.describe(entry)
+                events.append(event(.change, of: device))
+            }
+            registry.events.append(events + added.map { event(.add, of: $0) })
+            return true
+        }
+    }
+}
+
+extension Opener {
+    /// ``Disk/rescan(deadline:)`` of its disk, in the way of which the claim of this opener is not (T55).
+    /// - Context: blocks until the driver has answered or the deadline has passed; not on an event loop.
+    public borrowing func rescanDisk(deadline: Duration = .seconds(10)) throws(DiskError) -> RescanReport {
+        try device.disk.rescanBlocking(deadline: deadline, claimant: id)
     }
 }
 

@@ -67,14 +67,14 @@ extension DiskRegistry {
         // 6 The table, through an opener of the core's own, while nobody else can get in.
         try options.beforeStep?(6)
         var notes: [String] = []
-        if options.scansPartitions, disk.capacity > 0 {
+        if options.scansPartitions, profile.takesPartitions, disk.capacity > 0 {
             let scan = disk.readTable(deadline: Instant.now + options.scanDeadline)
             if scan.timedOut { notes.append("PLATTER_SCAN=timeout") }
             // 7 The partitions, as devices of their own.
             try options.beforeStep?(7)
-            let partitions = disk.makePartitions(scan.result)
+            let (partitions, warnings) = disk.makePartitions(scan.result)
             undo.append { disk.dropPartitions() }
-            disk.install(partitions, scan.result)
+            disk.install(partitions, scan.result, warnings)
         } else {
             try options.beforeStep?(7)
         }
@@ -99,6 +99,7 @@ extension DiskRegistry {
         events.pump()
         // 9 From now on the device's own end is the disk's. Weak: a driver does not keep its disk.
         driver.onDeath { [weak disk] in disk?.requestRemoval(.surprise) { _ in } }
+        driver.onCapacityChange { [weak disk] in disk?.ask(.capacity) }
     }
 
     private func checkedProfile(_ driver: any BlockDriver, _ options: DiskOptions) throws(DiskError) -> DriverProfile {

@@ -47,7 +47,7 @@ public final class DiskRegistry: Sendable {
     private let majors = Lock<[Int: String]>([:])
     private let owing = Lock<[UInt64: Disk]>([:])
 
-    /// Who has a name or a number: a disk, or a partition of it. `disk` is nil while an add has only reserved it.
+    /// Who has a name or a number: a disk by its identity, or a partition of it. `disk` is nil while an add has only reserved it.
     struct NameEntry {
         var sequence: UInt64
         var disk: Disk?
@@ -107,13 +107,15 @@ public final class DiskRegistry: Sendable {
     }
 
     /// The removed disk with this DISKSEQ whose driver still owes answers.
-    public func owingDisk(sequence: UInt64) -> Disk? { owing.withLock { $0[sequence] } }
+    public func owingDisk(sequence: UInt64) -> Disk? {
+        owing.withLock { $0.values.first { $0.sequence == sequence } }
+    }
 
-    func addOwing(_ disk: Disk) { owing.withLock { $0[disk.sequence] = disk } }
+    func addOwing(_ disk: Disk) { owing.withLock { $0[disk.identity] = disk } }
 
     func removeOwing(_ disk: Disk, ifDone: Bool) {
         guard !ifDone || disk.lifeState == .gone else { return }
-        owing.withLock { _ = $0.removeValue(forKey: disk.sequence) }
+        owing.withLock { _ = $0.removeValue(forKey: disk.identity) }
     }
 
     // MARK: Majors
@@ -165,8 +167,8 @@ public final class DiskRegistry: Sendable {
     func fill(_ name: String, _ disk: Disk, _ device: BlockDevice?) {
         shard(name).withLock { entries in
             // Only what is still reserved for it: a removal may have given the name to somebody else.
-            guard entries[name]?.sequence == disk.sequence else { return }
-            entries[name] = NameEntry(sequence: disk.sequence, disk: disk, device: device)
+            guard entries[name]?.sequence == disk.identity else { return }
+            entries[name] = NameEntry(sequence: disk.identity, disk: disk, device: device)
         }
     }
 
@@ -198,8 +200,8 @@ public final class DiskRegistry: Sendable {
 
     func fill(_ number: DeviceNumber, _ disk: Disk, _ device: BlockDevice?) {
         shard(number).withLock { entries in
-            guard entries[number]?.sequence == disk.sequence else { return }
-            entries[number] = NameEntry(sequence: disk.sequence, disk: disk, device: device)
+            guard entries[number]?.sequence == disk.identity else { return }
+            entries[number] = NameEntry(sequence: disk.identity, disk: disk, device: device)
         }
     }
 
@@ -215,13 +217,13 @@ public final class DiskRegistry: Sendable {
     /// Takes a disk and its partitions out of the tables.
     func unpublish(_ disk: Disk, _ partitions: [BlockDevice]) {
         for partition in partitions { unpublish(partition) }
-        release(disk.number, of: disk.sequence)
-        release(disk.name, of: disk.sequence)
+        release(disk.number, of: disk.identity)
+        release(disk.name, of: disk.identity)
     }
 
     func unpublish(_ partition: BlockDevice) {
-        release(partition.number, of: partition.disk.sequence)
-        release(partition.name, of: partition.disk.sequence)
+        release(partition.number, of: partition.disk.identity)
+        release(partition.name, of: partition.disk.identity)
     }
 
     /// Names in the tables, reserved ones too: what the tests hold against a baseline.

@@ -12,7 +12,7 @@ final class NBDExports: Sendable {
         let model: ExportModel
         /// The address that was opened for this export, and goes with it; nil: it is served where all disks are.
         let listener: NBDListener?
-        let diskSequence: UInt64
+        let identity: UInt64
     }
 
     private let registry: DiskRegistry
@@ -102,7 +102,7 @@ final class NBDExports: Sendable {
             id: "\(id)", kind: "nbd", device: device.name, name: name,
             uri: (listener?.address ?? place).uri(export: name), readOnly: isReadOnly || device.isReadOnly)
         added.withLock {
-            $0.append(Added(id: id, model: model, listener: listener, diskSequence: device.disk.sequence))
+            $0.append(Added(id: id, model: model, listener: listener, identity: device.disk.identity))
         }
         return model
     }
@@ -128,10 +128,10 @@ final class NBDExports: Sendable {
 
     // An export ends with its disk: a new disk of the same name is another disk.
     private func dropOrphans() {
-        let alive = Swift.Set(registry.disks.map(\.sequence))
+        let alive = Swift.Set(registry.disks.map(\.identity))
         let orphans = added.withLock { added in
-            let gone = added.filter { !alive.contains($0.diskSequence) }
-            added.removeAll { !alive.contains($0.diskSequence) }
+            let gone = added.filter { !alive.contains($0.identity) }
+            added.removeAll { !alive.contains($0.identity) }
             return gone
         }
         for orphan in orphans { forget(orphan) }
