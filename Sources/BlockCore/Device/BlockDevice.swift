@@ -16,6 +16,8 @@ public struct OpenMode: OptionSet, Sendable {
     public static let write = OpenMode(rawValue: 2)
     /// Claims the device: no other claim on it, on its disk as a whole, or (for the whole disk) on its partitions.
     public static let exclusive = OpenMode(rawValue: 4)
+    /// Keeps other writers off, in a registry that does not allow writing to what is mounted. Only with a claim.
+    public static let restrictWrites = OpenMode(rawValue: 16)
     /// Both ways.
     public static let readWrite: OpenMode = [.read, .write]
 
@@ -32,6 +34,10 @@ public protocol OpenerDelegate: AnyObject, Sendable {
     func died(_ mode: RemovalMode)
     /// The device has another size now.
     func resized(to sectors: UInt64)
+    /// I/O waits until the disk is thawed.
+    func frozen()
+    /// I/O goes on.
+    func thawed()
 }
 
 extension OpenerDelegate {
@@ -39,6 +45,10 @@ extension OpenerDelegate {
     public func askedToLeave() {}
     /// Does not mind.
     public func resized(to sectors: UInt64) {}
+    /// Does not mind.
+    public func frozen() {}
+    /// Does not mind.
+    public func thawed() {}
 }
 
 /// Something that can be opened: a whole disk (``partitionNumber`` 0) or one partition.
@@ -124,7 +134,8 @@ public final class BlockDevice: Sendable {
     /// Opens it.
     ///
     /// - Parameters:
-    ///   - mode: what the handle may do; ``OpenMode/exclusive`` claims.
+    ///   - mode: what the handle may do; ``OpenMode/exclusive`` claims, for the handle itself. It does not wait: where
+    ///     another claim is just being made, the answer is EBUSY.
     ///   - identity: who this is, for listings and reports.
     ///   - depth: how many I/Os the handle may have in flight.
     ///   - sink: where answers go.

@@ -10,7 +10,7 @@ internal import BlockSystem
 public struct Opener: ~Copyable, Sendable {
     // Sendable because it may move between threads; that no two use it at a time is the owner's promise.
     // What keeps the core alive: the disk's table of openers, until the close.
-    private let core: OpenerCore
+    let core: OpenerCore
 
     init(_ core: OpenerCore) { self.core = core }
 
@@ -60,6 +60,10 @@ public struct Opener: ~Copyable, Sendable {
 
     /// I/Os under way; exact only when nothing moves.
     public var inFlight: Int { core.inFlight }
+
+    /// Gives its claim back, and its place among the writers, before the close: whoever claims the device from now on
+    /// does not find this handle in the way, however long the close takes (T23). The handle then has no claim; close it.
+    public func yieldClaim() { core.disk.yieldClaim(of: core) }
 
     /// Closes it. Never fails, in any thread; answers of I/O under way are swallowed. So does dropping it.
     public consuming func close() {}

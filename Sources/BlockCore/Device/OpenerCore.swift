@@ -36,7 +36,8 @@ final class OpenerCore: @unchecked Sendable {
     let cells: UsageCells
     let partitionCells: UsageCells?
     let sink: any BioSink
-    let delegate: (any OpenerDelegate)?
+    /// Who hears of the disk's end, and for whom it claims.
+    let standing: Lock<Standing>
     let mode: OpenMode
     let record: OpenerRecord
     let id: UInt64
@@ -84,7 +85,7 @@ final class OpenerCore: @unchecked Sendable {
         self.id = id
         self.depth = depth
         self.sink = sink
-        self.delegate = delegate
+        standing = Lock(Standing(delegate: delegate))
         logicalMask = UInt64(device.disk.profile.logicalBlockSize / sectorSize - 1)
         own = Self.submitters.take(1) { _ in SubmitterState() }
         own.element = SubmitterState()
@@ -133,7 +134,7 @@ final class OpenerCore: @unchecked Sendable {
         if ThreadContext.putOffHead != 0 { Self.runPutOff() }
     }
 
-    private func fill(
+    func fill(
         _ slot: Stable<BioSlot>, _ operation: BioOperation, _ range: SectorRange, _ flags: BioFlags,
         _ data: consuming BioData, _ token: UInt64
     ) {
@@ -156,7 +157,7 @@ final class OpenerCore: @unchecked Sendable {
         slot.element.phase.store(BioSlot.Phase.filled.rawValue, ordering: .relaxed)
     }
 
-    private func run(_ slot: Stable<BioSlot>, isForeign: Bool) {
+    func run(_ slot: Stable<BioSlot>, isForeign: Bool) {
         if let refusal = check(slot) {
             refuse(slot, refusal)
             return
@@ -328,7 +329,7 @@ final class OpenerCore: @unchecked Sendable {
 
     // MARK: The thread's list of what was put off
 
-    private static func putOff(_ slot: Stable<BioSlot>) {
+    static func putOff(_ slot: Stable<BioSlot>) {
         slot.element.next = 0
         if let last = Stable<BioSlot>(bits: ThreadContext.putOffTail) {
             last.element.next = slot.bits

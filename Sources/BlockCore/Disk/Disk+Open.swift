@@ -4,16 +4,20 @@ internal import BlockSystem
 
 extension Disk {
     /// Opens a device of the disk. A private opener is the core's own: not counted, and let in before publication.
+    ///
+    /// - Parameter ticket: of a claim that was prepared for this open; an exclusive one without prepares its own.
     func open(
         _ device: BlockDevice, _ mode: OpenMode, _ identity: OpenerIdentity, depth: Int, sink: any BioSink,
-        delegate: (any OpenerDelegate)?, isPrivate: Bool
+        delegate: (any OpenerDelegate)?, isPrivate: Bool, ticket: UInt64? = nil
     ) throws(DiskError) -> Opener {
-        guard !mode.isDisjoint(with: .readWrite) else {
-            throw DiskError(errno: DiskError.invalid, disk: device.name, reason: "an open must ask to read or to write")
-        }
-        guard (1...65536).contains(depth) else {
-            throw DiskError(
-                errno: DiskError.invalid, disk: device.name, reason: "a depth of \(depth) is not between 1 and 65536")
+        var ticket = ticket
+        // Whatever fails from here on takes the claim back (T14); after the second step this does nothing.
+        defer { if let ticket { abortClaim(ticket) } }
+        try checkOpen(device, mode, depth)
+        if mode.contains(.exclusive), ticket == nil, !isPrivate {
+            // The handle holds for itself.
+            ticket = try prepareClaimNow(
+                ClaimRequest(device: device, holder: Holder(kind: identity.kind), delegate: nil))
         }
         let told = isPrivate ? false : try tellDriverOpened(device)
         let record = OpenerRecord(
@@ -26,11 +30,8 @@ extension Disk {
             device: device, mode: mode, record: record, id: id, depth: depth, sink: sink, delegate: delegate,
             isPrivate: isPrivate)
         // The last look: whoever got as far as here while a removal began hears of it now (T11).
-        let refused = state.withLock { state -> DiskError? in
-            if let refusal = refusal(of: device, mode, state, isPrivate: isPrivate) { return refusal }
-            state.openers[id] = core
-            return nil
-        }
+        let (refused, actions) = state.withLock { letIn(&$0, core, ticket) }
+        for action in actions { action() }
         if let refused {
             if told { tellDriverClosed() }
             throw refused
@@ -38,15 +39,56 @@ extension Disk {
         return Opener(core)
     }
 
-    private func refusal(
-        of device: BlockDevice, _ mode: OpenMode, _ state: State, isPrivate: Bool
-    ) -> DiskError? {
-        if isPrivate { return nil }
+    private func checkOpen(_ device: BlockDevice, _ mode: OpenMode, _ depth: Int) throws(DiskError) {
+        func refuse(_ reason: String) -> DiskError {
+            DiskError(errno: DiskError.invalid, disk: device.name, reason: reason)
+        }
+        guard !mode.isDisjoint(with: .readWrite) else { throw refuse("an open must ask to read or to write") }
+        guard (1...65536).contains(depth) else { throw refuse("a depth of \(depth) is not between 1 and 65536") }
+        guard mode.contains(.exclusive) || !mode.contains(.restrictWrites) else {
+            throw refuse("an open that keeps writers off \(device.name) must claim it, too")
+        }
+    }
+
+    /// Under the lock: the handle is counted and its claim finished, or neither.
+    private func letIn(_ state: inout State, _ core: OpenerCore, _ ticket: UInt64?) -> (DiskError?, Actions) {
+        let device = core.device
+        guard !core.isPrivate else {
+            state.openers[core.id] = core
+            return (nil, [])
+        }
+        // A deferred removal lets new ones in; a claim that was prepared before any removal may finish, too.
+        if let refusal = refusal(of: device, state) { return (refusal, []) }
+        guard !state.claims.writes.refuses(core.mode, of: device.partitionNumber) else {
+            let inTheWay = state.publicOpeners.filter { $0.device.partitionNumber == device.partitionNumber }
+            return (
+                DiskError(
+                    errno: DiskError.busy, disk: device.name, sequence: sequence,
+                    reason: core.mode.contains(.restrictWrites)
+                        ? "\(device.name) is open for writing: close that before it is held without other writers"
+                        : "\(device.name) is held by somebody who keeps writers off: open it to read only",
+                    openers: inTheWay.map(\.currentRecord)), []
+            )
+        }
+        var actions: Actions = []
+        if let ticket {
+            guard let (request, then) = finishClaim(&state, ticket) else { return (notThereError(device), []) }
+            core.standing.withLock { standing in
+                standing.holder = request.holder
+                standing.claimant = request.claimant
+            }
+            actions = then
+        }
+        state.claims.writes.take(core.mode, of: device.partitionNumber)
+        core.standing.withLock { $0.access = core.mode }
+        state.openers[core.id] = core
+        return (nil, actions)
+    }
+
+    /// Why a device cannot be opened or claimed now; nil: it can.
+    func refusal(of device: BlockDevice, _ state: State) -> DiskError? {
         switch state.lifecycle.refusesOpen() {
-        case .noSuchDevice:
-            return DiskError(
-                errno: DiskError.noSuchDevice, disk: device.name, sequence: sequence,
-                reason: "\(device.name) is gone or being removed (DISKSEQ \(sequence)): it cannot be opened any more")
+        case .noSuchDevice: return notThereError(device)
         case .busy:
             return DiskError(
                 errno: DiskError.busy, disk: device.name, sequence: sequence,
@@ -59,17 +101,7 @@ extension Disk {
                 errno: DiskError.noSuchDevice, disk: device.name, sequence: sequence,
                 reason: "\(device.name) is no longer in the partition table of \(name)")
         }
-        guard mode.contains(.exclusive) else { return nil }
-        let inTheWay = state.publicOpeners.filter { other in
-            other.mode.contains(.exclusive)
-                && (other.device.partitionNumber == device.partitionNumber
-                    || other.device.partitionNumber == 0 || device.partitionNumber == 0)
-        }
-        guard !inTheWay.isEmpty else { return nil }
-        return DiskError(
-            errno: DiskError.busy, disk: device.name, sequence: sequence,
-            reason: "\(device.name) cannot be claimed while \(inTheWay.map(\.device.name).joined(separator: ", ")) is",
-            openers: inTheWay.map(\.currentRecord))
+        return nil
     }
 
     /// Tells the driver, inside the gate (a frozen one too: an open does no I/O). False: the gate is dead.
@@ -106,6 +138,7 @@ extension Disk {
         let (flushes, tells) = state.withLock { state -> (Bool, Bool) in
             if isLast { state.openers[core.id] = nil } else { state.openers[core.id]?.markClosed() }
             guard !core.isPrivate else { return (false, false) }
+            endClaim(&state, core)
             // Who tells the driver is decided here, once: the close while the gate lets it in, else the removal.
             let tells = state.driverOpens > 0 && queue.gate.enterPrivileged(1)
             if tells { state.driverOpens -= 1 }

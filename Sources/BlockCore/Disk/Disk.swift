@@ -28,6 +28,8 @@ public final class Disk: Sendable {
     /// Seconds since 1970.
     public let addedAt: Double
 
+    /// Who it is as a holder of other disks.
+    package let asHolder: Holder
     let registry: DiskRegistry
     let queue: RequestQueue
     private let baseline: [UInt64]
@@ -37,6 +39,7 @@ public final class Disk: Sendable {
         var lifecycle = DiskLifecycle()
         var openers: [UInt64: OpenerCore] = [:]
         var nextOpener: UInt64 = 1
+        var claims = ClaimBook()
         /// Handles that the driver was told of as opened and not yet as closed.
         var driverOpens = 0
         var partitions: [BlockDevice] = []
@@ -93,7 +96,12 @@ public final class Disk: Sendable {
         readOnly = Atomic(options.isReadOnly || profile.isReadOnly)
         baseline = DiskStatistics.baseline(of: gate.cells)
         queue = RequestQueue(gate: gate, driver: driver, profile: profile, name: name)
-        state.withLock { $0.scansPartitions = options.scansPartitions }
+        asHolder = driver.holder ?? Holder(kind: driver.driverName)
+        state.withLock { state in
+            state.scansPartitions = options.scansPartitions
+            state.claims.writes = WriteAccess(isOn: !registry.allowsWritingToMounted)
+        }
+        asHolder.become(self)
         registry.disksAlive.add()
     }
 
@@ -300,6 +308,8 @@ extension OpenerCore {
     var currentRecord: OpenerRecord {
         var now = record
         now.inFlight = inFlight
+        now.holder = holderName
+        now.mode = (isClaiming ? mode.union(.exclusive) : mode.subtracting(.exclusive)).text
         return now
     }
 }

@@ -66,6 +66,9 @@ public protocol BlockDriver: AnyObject, Sendable {
     ///
     /// - Parameter report: any thread may call it, as often as it likes; it does not block.
     func onCapacityChange(_ report: @escaping @Sendable () -> Void)
+
+    /// Who it is as a holder of the devices it stands on; it claims them for this. Asked once, at add. Default: nobody.
+    var holder: Holder? { get }
 }
 
 /// A setting that cannot be made.
@@ -182,4 +185,6 @@ extension BlockDriver {
     public func released() {}
     /// Has its size for life.
     public func onCapacityChange(_ report: @escaping @Sendable () -> Void) {}
+    /// Stands on nothing.
+    public var holder: Holder? { nil }
 }

@@ -36,6 +36,11 @@ public final class DiskRegistry: Sendable {
     /// What happens.
     public let events: DiskEvents
 
+    /// Whether a device that is claimed with ``OpenMode/restrictWrites`` may be written by others all the same.
+    public let allowsWritingToMounted: Bool
+    /// Who stands on whom.
+    let stack = DiskStack()
+
     /// Disk objects in memory, removed ones that somebody still holds included: what the tests hold against a baseline.
     package let disksAlive = Counter()
 
@@ -55,7 +60,10 @@ public final class DiskRegistry: Sendable {
     }
 
     /// A registry without disks, that keeps `eventCapacity` events for observers who come late.
-    public init(eventCapacity: Int = 4096) {
+    ///
+    /// - Parameter allowsWritingToMounted: as ``allowsWritingToMounted``.
+    public init(eventCapacity: Int = 4096, allowsWritingToMounted: Bool = true) {
+        self.allowsWritingToMounted = allowsWritingToMounted
         instance = String(UInt64.random(in: .min ... .max), radix: 16)
         events = DiskEvents(capacity: eventCapacity)
     }
@@ -228,6 +236,8 @@ public final class DiskRegistry: Sendable {
 
     /// Names in the tables, reserved ones too: what the tests hold against a baseline.
     package var namesInUse: Int { names.reduce(0) { $0 + $1.withLock { $0.count } } }
+    /// Whether nothing stands on anything.
+    package var isFlat: Bool { stack.isEmpty }
     /// Numbers in the tables.
     package var numbersInUse: Int { numberTable.reduce(0) { $0 + $1.withLock { $0.count } } }
 

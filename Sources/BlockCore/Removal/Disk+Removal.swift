@@ -88,7 +88,7 @@ extension Disk {
             return { done(.busy(answer)) }
         case .leave:
             let run = run(&state, timeout)
-            let delegates = mode == .soft ? state.publicOpeners.compactMap(\.delegate) : []
+            let delegates = mode == .soft ? state.publicOpeners.compactMap(\.delegate).eachHolderOnce : []
             let wanted = waitOrAnswer(run, state, mode, timeout, wait, done)
             return {
                 wanted()
@@ -297,7 +297,8 @@ extension Disk {
         let parked = queue.gate.kill()
         queue.setCapacity(0)
         registry.events.append([event(.offline, of: part0)])
-        let delegates = state.publicOpeners.compactMap(\.delegate)
+        let delegates = state.publicOpeners.compactMap(\.delegate).eachHolderOnce
+        let claimers = endClaims(&state)
         let id = run.id
         let waitingTag = run.waitingTag
         let tag = run.cutTag
@@ -321,7 +322,8 @@ extension Disk {
                     queue.driver?.abort()
                     abortReturned.raise()
                 }
-                // 4 The holders, each once.
+                // 4 The holders, each once: their I/O has failed, and what they hold is still all there (R6).
+                for claimer in claimers { claimer() }
                 for delegate in delegates { delegate.died(mode) }
                 // 5 And the drain, which ends in `released`.
                 Reaper.shared.watch(queue.gate.cells, until: .never) { [self] _ in

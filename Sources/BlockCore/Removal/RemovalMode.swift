@@ -74,6 +74,8 @@ public struct OpenerRecord: Sendable, Codable, Equatable {
     public var since: Double
     /// I/Os that it had under way when this was written down.
     public var inFlight: Int
+    /// Who claims it through this handle: the disk that stands on it, for example.
+    public var holder: String?
 }
 
 /// What a removal did, truthfully (R9).
