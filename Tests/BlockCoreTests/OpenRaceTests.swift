@@ -71,7 +71,7 @@ import Testing
         var drivers: [DoorDriver] = []
         let number = try #require(
             try await {
-                let disk = try await add(DoorDriver()); _ = await disk.remove(); return disk
+                let disk = try await add(DoorDriver()); _ = await disk.remove(.surprise); return disk
             }()
         )
         .number

@@ -344,13 +344,20 @@ import Testing
 
     @Test("of one disk does not wait for another whose driver is stuck (R7)") func independence() async throws {
         let registry = DiskRegistry()
-        let goOn = Parker()
+        let (begun, goOn) = (Parker(), Parker())
         let stuck = HeldDriver(style: .mayBlock)
-        stuck.inSubmit.withLock { $0 = { _ in goOn.wait() } }
+        stuck.inSubmit.withLock {
+            $0 = { _ in
+                begun.raise()
+                goOn.wait()
+            }
+        }
         let bad = try await registry.add(stuck, plain("bad"))
         let sink = CountingSink()
         let opener = try bad.part0.open(.readWrite, as: tester, sink: sink)
         for token in UInt64(0)..<64 { opener.submit(.discard, oneSector, data: .none, token: token) }
+        // What no worker has begun is failed by the cut, and then nothing is stuck.
+        #expect(eventually { begun.isRaised })
         let badOutcome = Lock<RemovalOutcome?>(nil)
         bad.requestRemoval(.surprise, deadline: .seconds(3600)) { outcome in badOutcome.withLock { $0 = outcome } }
         for round in 0..<50 {

@@ -203,7 +203,7 @@ extension Disk {
         let inTheWay = state.withLock { state -> [OpenerRecord] in
             let open = state.publicOpeners.filter { opener in
                 if going.contains(where: { $0 === opener.device }) { return true }
-                return !change.changesNothing && opener.id != claimant && opener.mode.contains(.exclusive)
+                return !change.changesNothing && opener.id != claimant && opener.isClaiming
                     && opener.device.partitionNumber == 0
             }
             guard open.isEmpty else { return open.map(\.currentRecord) }
