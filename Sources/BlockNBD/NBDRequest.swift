@@ -51,7 +51,7 @@ extension NBDError {
     init(_ status: BlockStatus, isWrite: Bool) {
         switch status {
         case .ok: self = .ok
-        case .ioError, .dropped, .timedOut, .medium, .again: self = .ioError
+        case .ioError, .dropped, .timedOut, .medium, .noMedium, .again: self = .ioError
         case .gone: self = .ioError  // being told to leave is ESHUTDOWN, and said before anything is submitted
         case .notSupported: self = .notSupported
         case .outOfRange: self = isWrite ? .noSpace : .invalid

@@ -18,6 +18,8 @@ public struct OpenMode: OptionSet, Sendable {
     public static let exclusive = OpenMode(rawValue: 4)
     /// Keeps other writers off, in a registry that does not allow writing to what is mounted. Only with a claim.
     public static let restrictWrites = OpenMode(rawValue: 16)
+    /// Opens a disk without a medium, too: I/O is answered ``BlockStatus/noMedium``, then and after an insertion.
+    public static let noDelay = OpenMode(rawValue: 8)
     /// Both ways.
     public static let readWrite: OpenMode = [.read, .write]
 
@@ -38,6 +40,8 @@ public protocol OpenerDelegate: AnyObject, Sendable {
     func frozen()
     /// I/O goes on.
     func thawed()
+    /// The medium that was opened is out: every I/O answers ``BlockStatus/noMedium`` from now on. Told once.
+    func mediumChanged()
 }
 
 extension OpenerDelegate {
@@ -49,6 +53,8 @@ extension OpenerDelegate {
     public func frozen() {}
     /// Does not mind.
     public func thawed() {}
+    /// Does not mind.
+    public func mediumChanged() {}
 }
 
 /// Something that can be opened: a whole disk (``partitionNumber`` 0) or one partition.

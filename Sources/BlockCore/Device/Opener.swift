@@ -14,8 +14,8 @@ public struct Opener: ~Copyable, Sendable {
 
     init(_ core: OpenerCore) { self.core = core }
 
-    /// Tells it from the disk's other openers.
-    var id: UInt64 { core.id }
+    /// For whom it claims; nil: it does not.
+    var claimant: ClaimTable.Claimant? { core.standing.withLock { $0.claimant } }
     /// What was opened.
     public var device: BlockDevice { core.device }
     /// How many I/Os it takes in flight. A few more fit, then one is answered ``BlockStatus/again``.

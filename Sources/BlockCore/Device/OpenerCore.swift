@@ -67,6 +67,8 @@ final class OpenerCore: @unchecked Sendable {
     private let closedFlag = Atomic<Bool>(false)
     var isClosed: Bool { closedFlag.load(ordering: .relaxed) }
     func markClosed() { closedFlag.store(true, ordering: .relaxed) }
+    /// The medium that the handle is about; 0 where there is none, or none that could be changed.
+    let medium: Atomic<UInt64>
     /// Answers that came after the close.
     let swallowed = Counter()
 
@@ -77,6 +79,7 @@ final class OpenerCore: @unchecked Sendable {
         self.isPrivate = isPrivate
         self.device = device
         disk = device.disk
+        medium = Atomic(device.disk.media?.number ?? 0)
         queue = device.disk.queue
         cells = device.disk.queue.gate.cells
         partitionCells = device.takeCells()
@@ -175,13 +178,13 @@ final class OpenerCore: @unchecked Sendable {
             return nil
         }
         // A dead disk has size 0; it must answer "gone", which the gate does.
-        guard range.fits(in: device.size) else { return queue.gate.isDead ? nil : .outOfRange }
+        guard range.fits(in: device.size) else { return queue.gate.isDead ? nil : beyondEnd }
         slot.element.sector = range.start + device.start
         // Once more against the disk: it may have shrunk below the partition.
         guard
             SectorRange(start: slot.element.sector, count: range.count).fits(in: queue.capacity)
                 || queue.gate.isDead
-        else { return .outOfRange }
+        else { return beyondEnd }
         guard (range.start | range.count) & logicalMask == 0 else { return .invalid }
         if operation.isWrite {
             guard mode.contains(.write), !disk.isReadOnly else { return .readOnly }
@@ -311,7 +314,7 @@ final class OpenerCore: @unchecked Sendable {
     /// Where a range of the device is data, hole or zero.
     func extents(of range: SectorRange) -> Result<[DeviceExtent], BlockStatus> {
         guard range.count > 0, range.fits(in: device.size) else {
-            return .failure(queue.gate.isDead ? .gone : .outOfRange)
+            return .failure(queue.gate.isDead ? .gone : beyondEnd)
         }
         guard let ticket = queue.gate.enter() else { return .failure(queue.gate.isDead ? .gone : .again) }
         defer { _ = ticket }
@@ -323,6 +326,8 @@ final class OpenerCore: @unchecked Sendable {
             answer.append(DeviceExtent(count: min(extent.count, rest), kind: extent.kind))
             rest -= min(extent.count, rest)
         }
+        // What the driver said of another medium is not told: it may be changed at any moment.
+        guard !isOfAnotherMedium else { return .failure(.noMedium) }
         if answer.isEmpty { answer.append(DeviceExtent(count: range.count, kind: .data)) }
         return .success(answer)
     }

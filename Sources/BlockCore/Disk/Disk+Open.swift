@@ -14,6 +14,8 @@ extension Disk {
         // Whatever fails from here on takes the claim back (T14); after the second step this does nothing.
         defer { if let ticket { abortClaim(ticket) } }
         try checkOpen(device, mode, depth)
+        if !isPrivate { try beginOpenOfMedium() }
+        defer { if !isPrivate { endOpenOfMedium() } }
         if mode.contains(.exclusive), ticket == nil, !isPrivate {
             // The handle holds for itself.
             ticket = try prepareClaimNow(
@@ -58,7 +60,7 @@ extension Disk {
             return (nil, [])
         }
         // A deferred removal lets new ones in; a claim that was prepared before any removal may finish, too.
-        if let refusal = refusal(of: device, state) { return (refusal, []) }
+        if let refusal = refusal(of: device, state) ?? mediumRefusesOpen(device, core.mode) { return (refusal, []) }
         guard !state.claims.writes.refuses(core.mode, of: device.partitionNumber) else {
             let inTheWay = state.publicOpeners.filter { $0.device.partitionNumber == device.partitionNumber }
             return (
@@ -82,6 +84,7 @@ extension Disk {
         state.claims.writes.take(core.mode, of: device.partitionNumber)
         core.standing.withLock { $0.access = core.mode }
         state.openers[core.id] = core
+        mediumOpened(core)
         return (nil, actions)
     }
 
@@ -158,6 +161,7 @@ extension Disk {
             queue.driver?.closed()
             queue.gate.leave(1)
         }
+        mediumClosed(core)
         if flushes { startFlush() }
         if rescans { ask(.rescan) }
     }

@@ -32,6 +32,8 @@ public final class Disk: Sendable {
     package let asHolder: Holder
     let registry: DiskRegistry
     let queue: RequestQueue
+    /// For a disk whose medium can be changed; nil: this one's cannot.
+    let media: DiskMedia?
     private let baseline: [UInt64]
     private let readOnly: Atomic<Bool>
 
@@ -95,6 +97,8 @@ public final class Disk: Sendable {
         addedAt = Instant.wallClock
         readOnly = Atomic(options.isReadOnly || profile.isReadOnly)
         baseline = DiskStatistics.baseline(of: gate.cells)
+        // Before the size is read: a medium that is changed in between is noticed by its number.
+        media = driver.media.map { DiskMedia($0, current: driver.medium.number) }
         queue = RequestQueue(gate: gate, driver: driver, profile: profile, name: name)
         asHolder = driver.holder ?? Holder(kind: driver.driverName)
         state.withLock { state in
@@ -175,7 +179,8 @@ public final class Disk: Sendable {
         let own = [
             (key: "ro", value: isReadOnly ? "on" : "off"), (key: "partscan", value: scansPartitions ? "on" : "off"),
         ]
-        return own + (withDriver { $0.settings } ?? [])
+        let poll = media == nil ? [] : [(key: "events_poll_msecs", value: String(mediaPollMilliseconds))]
+        return own + poll + (withDriver { $0.settings } ?? [])
     }
 
     // MARK: Accounting from the data path
@@ -234,6 +239,13 @@ public final class Disk: Sendable {
         case "partscan":
             let isOn = try parseSwitch(key, value)
             state.withLock { $0.scansPartitions = isOn }
+        case "events_poll_msecs" where media != nil:
+            guard let milliseconds = Int(value) else {
+                throw DiskError(
+                    errno: DiskError.invalid, disk: name, sequence: sequence,
+                    reason: "\(key) of \(name) cannot be '\(value)': it is a number of milliseconds, 0 or -1")
+            }
+            try setMediaPoll(milliseconds: milliseconds)
         default:
             let result = withDriver { driver -> DriverSettingError? in
                 do throws(DriverSettingError) {

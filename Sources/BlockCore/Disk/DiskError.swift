@@ -37,6 +37,7 @@ public struct DiskError: Error, Sendable, CustomStringConvertible {
     static let gone: Int32 = 19
     static let invalid: Int32 = 22
     static let notSupported: Int32 = 95
+    static let noMedium: Int32 = 123
     static let cancelled: Int32 = 125
 }
 

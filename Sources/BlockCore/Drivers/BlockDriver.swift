@@ -69,6 +69,31 @@ public protocol BlockDriver: AnyObject, Sendable {
 
     /// Who it is as a holder of the devices it stands on; it claims them for this. Asked once, at add. Default: nobody.
     var holder: Holder? { get }
+
+    /// What the device declares of its removable medium; nil, the default: its medium never changes.
+    ///
+    /// A driver with removable media answers a bio ``BlockStatus/noMedium`` unless ``Bio/medium`` is the one that is in
+    /// when it takes the bio: then no handle ever meets a medium that it was not opened on.
+    var media: MediaProfile? { get }
+
+    /// The medium that is in now, number and size from one moment. ``capacity`` is its size.
+    var medium: Medium { get }
+
+    /// What happened to the medium since the last call. `clearing`: the core has heard of these before.
+    /// - Context: on a thread that may block, with a lease held, never two at a time. Must not call the core.
+    func checkEvents(clearing: MediaEventSet) -> MediaEventSet
+
+    /// Hands over what to call when there are events to be asked for.
+    /// - Parameter report: any thread may call it, as often as it likes; it does not block.
+    func onMediaEvent(_ report: @escaping @Sendable () -> Void)
+
+    /// Puts a medium in: a file, or whatever the device makes one of.
+    /// - Context: on a thread that may block, with a lease held, never together with an eject.
+    func insert(_ source: String) throws(MediumError)
+
+    /// Takes the medium out, now: what is in flight is answered, what comes finds none.
+    /// - Context: as ``insert(_:)``.
+    func eject() throws(MediumError)
 }
 
 /// A setting that cannot be made.
@@ -187,4 +212,16 @@ extension BlockDriver {
     public func onCapacityChange(_ report: @escaping @Sendable () -> Void) {}
     /// Stands on nothing.
     public var holder: Holder? { nil }
+    /// Has its medium for life.
+    public var media: MediaProfile? { nil }
+    /// Always the same.
+    public var medium: Medium { Medium(number: 1, capacity: capacity) }
+    /// Nothing happens.
+    public func checkEvents(clearing: MediaEventSet) -> MediaEventSet { [] }
+    /// There is nothing to tell.
+    public func onMediaEvent(_ report: @escaping @Sendable () -> Void) {}
+    /// Takes none.
+    public func insert(_ source: String) throws(MediumError) { throw MediumError(errno: 95, "it takes no media") }
+    /// Gives none.
+    public func eject() throws(MediumError) { throw MediumError(errno: 95, "its medium cannot be taken out") }
 }

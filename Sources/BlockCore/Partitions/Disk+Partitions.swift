@@ -129,8 +129,8 @@ extension Disk {
         }
     }
 
-    /// - Parameter claimant: the opener that asks, whose own claim is not in its way; nil: nobody's.
-    func rescanBlocking(deadline: Duration, claimant: UInt64? = nil) throws(DiskError) -> RescanReport {
+    /// - Parameter claimant: who asks, whose own claim is not in the way; nil: nobody with a claim.
+    func rescanBlocking(deadline: Duration, claimant: ClaimTable.Claimant? = nil) throws(DiskError) -> RescanReport {
         guard profile.takesPartitions else {
             throw DiskError(
                 errno: DiskError.invalid, disk: name, sequence: sequence, reason: "\(name) takes no partitions")
@@ -158,7 +158,7 @@ extension Disk {
         }
     }
 
-    private func readAndApply(deadline: Duration, claimant: UInt64?) throws(DiskError) -> RescanReport {
+    private func readAndApply(deadline: Duration, claimant: ClaimTable.Claimant?) throws(DiskError) -> RescanReport {
         let read = readTable(deadline: Instant.now + deadline)
         if queue.gate.isDead { throw goneError() }
         if read.timedOut {
@@ -196,15 +196,16 @@ extension Disk {
         }
     }
 
-    private func apply(_ scan: PartitionScan, claimant: UInt64?) throws(DiskError) -> RescanReport {
+    private func apply(_ scan: PartitionScan, claimant: ClaimTable.Claimant?) throws(DiskError) -> RescanReport {
         let change = TableChange(partitions, scan)
         let going = change.going
         // Decided before anything is touched; unlisting in the same section keeps new openers out.
         let inTheWay = state.withLock { state -> [OpenerRecord] in
             let open = state.publicOpeners.filter { opener in
                 if going.contains(where: { $0 === opener.device }) { return true }
-                return !change.changesNothing && opener.id != claimant && opener.isClaiming
-                    && opener.device.partitionNumber == 0
+                guard !change.changesNothing, opener.device.partitionNumber == 0 else { return false }
+                let claim = opener.standing.withLock { $0.claimant }
+                return claim != nil && claim != claimant
             }
             guard open.isEmpty else { return open.map(\.currentRecord) }
             takeOut(going, &state)
@@ -223,7 +224,8 @@ extension Disk {
         let (now, warnings) = makePartitions(scan, keeping: change.kept)
         options.amidChange?()
         let added = now.filter { change.kept[$0.partitionNumber] == nil }
-        guard bringIn(now, added, change, scan, warnings) else {
+        let isNews = !going.isEmpty || !added.isEmpty
+        guard bringIn(now, added, change.described, scan, warnings, tellsChange: isNews) else {
             for partition in added { registry.unpublish(partition) }
             throw goneError()
         }
@@ -241,10 +243,21 @@ extension Disk {
         registry.events.append(going.map { event(.remove, of: $0) })
     }
 
+    /// What the table of a new medium says; that it is another one was told before.
+    func addPartitions(_ scan: PartitionScan) {
+        let (now, warnings) = makePartitions(scan)
+        options.amidChange?()
+        guard bringIn(now, now, [], scan, warnings, tellsChange: false) else {
+            for partition in now { registry.unpublish(partition) }
+            return
+        }
+        registry.events.pump()
+    }
+
     /// The second half of a rescan. False: the disk is dead, and a removal that is over would miss the new ones.
     private func bringIn(
-        _ now: [BlockDevice], _ added: [BlockDevice], _ change: TableChange, _ scan: PartitionScan,
-        _ warnings: [String]
+        _ now: [BlockDevice], _ added: [BlockDevice], _ described: [(device: BlockDevice, entry: PartitionEntry)],
+        _ scan: PartitionScan, _ warnings: [String], tellsChange: Bool
     ) -> Bool {
         state.withLock { state -> Bool in
             guard !queue.gate.isDead, !state.lifecycle.isOver else { return false }
@@ -253,8 +266,8 @@ extension Disk {
             state.table = scan.table
             state.warnings = warnings
             var events: [DiskEvent] = []
-            if !change.going.isEmpty || !added.isEmpty { events.append(event(.change, of: part0)) }
-            for (device, entry) in change.described {
+            if tellsChange { events.append(event(.change, of: part0)) }
+            for (device, entry) in described {
                 device.describe(entry)
                 events.append(event(.change, of: device))
             }
@@ -268,7 +281,7 @@ extension Opener {
     /// ``Disk/rescan(deadline:)`` of its disk, in the way of which the claim of this opener is not (T55).
     /// - Context: blocks until the driver has answered or the deadline has passed; not on an event loop.
     public borrowing func rescanDisk(deadline: Duration = .seconds(10)) throws(DiskError) -> RescanReport {
-        try device.disk.rescanBlocking(deadline: deadline, claimant: id)
+        try device.disk.rescanBlocking(deadline: deadline, claimant: claimant)
     }
 }
 

@@ -27,7 +27,7 @@ extension Disk {
 
     /// A verb is over; what came meanwhile is done now.
     func endReconfiguring() {
-        if state.withLock({ $0.reconfiguration.end() }) { startOwnWork() }
+        if state.withLock({ $0.reconfiguration.end() }) { startOwnWork() } else { media?.bell.ringAll() }
     }
 
     /// Work of the disk's own: now, or when what runs has ended.
@@ -39,7 +39,11 @@ extension Disk {
         WorkerThread.detach(name: "pl-change") { [self] in
             while true {
                 let work = state.withLock { $0.reconfiguration.next() }
-                if work.isEmpty { return }
+                if work.isEmpty {
+                    media?.bell.ringAll()
+                    return
+                }
+                if work.contains(.medium) { changeMedium() }
                 if work.contains(.capacity) { takeCapacity() }
                 if work.contains(.rescan) { rescanAfterWrite() }
             }

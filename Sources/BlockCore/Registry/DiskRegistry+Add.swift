@@ -100,6 +100,10 @@ extension DiskRegistry {
         // 9 From now on the device's own end is the disk's. Weak: a driver does not keep its disk.
         driver.onDeath { [weak disk] in disk?.requestRemoval(.surprise) { _ in } }
         driver.onCapacityChange { [weak disk] in disk?.ask(.capacity) }
+        if let media = disk.media {
+            driver.onMediaEvent { [weak disk] in disk?.wantMediaCheck() }
+            disk.unblockMedia(media, checkNow: true)
+        }
     }
 
     private func checkedProfile(_ driver: any BlockDriver, _ options: DiskOptions) throws(DiskError) -> DriverProfile {

@@ -46,6 +46,7 @@ public final class DiskRegistry: Sendable {
 
     private let diskSequence = Atomic<UInt64>(0)
     private let removalCount = Atomic<UInt64>(0)
+    private let mediaPoll = Atomic<Int>(0)
     private let names = (0..<64).map { _ in Lock<[String: NameEntry]>([:]) }
     private let numberTable = (0..<64).map { _ in Lock<[DeviceNumber: NameEntry]>([:]) }
     private let extended = Lock(MinorPool())
@@ -124,6 +125,18 @@ public final class DiskRegistry: Sendable {
     func removeOwing(_ disk: Disk, ifDone: Bool) {
         guard !ifDone || disk.lifeState == .gone else { return }
         owing.withLock { _ = $0.removeValue(forKey: disk.identity) }
+    }
+
+    // MARK: Media
+
+    /// How often disks with removable media are asked for events that have no interval of their own, in milliseconds;
+    /// 0, the default: not at all.
+    public var mediaPollInterval: Int { mediaPoll.load(ordering: .relaxed) }
+
+    /// Sets that, for the disks there are, too. Values below 0 count as 0.
+    public func setMediaPollInterval(milliseconds: Int) {
+        mediaPoll.store(max(milliseconds, 0), ordering: .relaxed)
+        for disk in disks { disk.mediaPollDefaultChanged() }
     }
 
     // MARK: Majors

@@ -317,6 +317,7 @@ extension Disk {
                     state.removal?.report.parked += waiting
                     state.removal?.report.inFlight = Int(clamping: inFlight)
                 }
+                endMedia()
                 // 3 The driver, before the holders: what it answers now is answered in milliseconds.
                 WorkerThread.detach(name: "pl-abort") { [self] in
                     queue.driver?.abort()

@@ -30,6 +30,8 @@ public enum BlockStatus: UInt8, Error, Sendable, CaseIterable {
     case timedOut
     /// The medium cannot give these sectors (ENODATA).
     case medium
+    /// The medium that was opened is not in the device any more (ENOMEDIUM). Every later I/O of the handle answers it.
+    case noMedium
 
     /// The Linux error number, positive; 0 for ``ok``.
     public var errno: Int32 {
@@ -45,6 +47,7 @@ public enum BlockStatus: UInt8, Error, Sendable, CaseIterable {
         case .again: 11
         case .timedOut: 110
         case .medium: 61
+        case .noMedium: 123
         }
     }
 
@@ -61,6 +64,7 @@ public enum BlockStatus: UInt8, Error, Sendable, CaseIterable {
         case 11: self = .again
         case 110: self = .timedOut
         case 61: self = .medium
+        case 123: self = .noMedium
         default: self = .ioError
         }
     }

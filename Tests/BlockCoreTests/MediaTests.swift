@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockCore
+import BlockSystem
+import Synchronization
+import Testing
+
+@Suite("A removable medium") struct MediaTests {
+    static let twoParts: [(start: UInt32, count: UInt32)] = [(64, 64), (1024, 64)]
+
+    static func slot(
+        _ registry: DiskRegistry, _ driver: CardDriver, _ adjust: (inout DiskOptions) -> Void = { _ in }
+    ) async throws -> Disk {
+        driver.cards.withLock {
+            $0 = [
+                "a": card(fill: 0xa, table: Self.twoParts), "b": card(2048, fill: 0xb, table: [(512, 512)]),
+                "plain": card(64),
+            ]
+        }
+        return try await registry.add(
+            driver,
+            plain("sd0") {
+                $0.scansPartitions = true
+                adjust(&$0)
+            })
+    }
+
+    /// Waits for whatever the disk has begun by itself: a check, a change.
+    static func settle(_ disk: Disk) async {
+        _ = eventually { disk.mediaBlockDepth == 0 }
+        // An open waits for the check that runs, and for the change that it found.
+        try? disk.part0.open([.read, .noDelay], as: tester, sink: CountingSink()).close()
+    }
+
+    static func told(_ registry: DiskRegistry, after sequence: UInt64) -> [String] {
+        allEvents(of: registry).filter { $0.sequence > sequence }.map { event in
+            ([event.action.rawValue, event.device, "\(event.diskSequence)"] + event.extra).joined(separator: " ")
+        }
+    }
+
+    @Test("that is missing: size 0, no open but without delay, whose I/O finds none, then and later (T57)")
+    func missing()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = CardDriver()
+        let disk = try await Self.slot(registry, driver)
+        #expect(disk.capacity == 0 && !disk.hasMedium && disk.stateWord == "no-medium" && disk.isRemovable)
+        expectErrno(123) { () throws(DiskError) in try disk.part0.open(.read, as: tester, sink: CountingSink()).close()
+        }
+        let sink = CountingSink()
+        let opener = try disk.part0.open([.read, .noDelay], as: tester, sink: sink)
+        let page = try IOBuffer(count: 512)
+        opener.submit(.read, oneSector, data: .borrowed(page.memory), token: 1)
+        #expect(sink.statuses(of: 1) == [.noMedium])
+        #expect(try await disk.insertMedium("a").partitions == ["sd0p1", "sd0p2"])
+        opener.submit(.read, oneSector, data: .borrowed(page.memory), token: 2)
+        #expect(sink.statuses(of: 2) == [.noMedium])
+        // Pulled without a word: the ghosts are gone with the next open.
+        driver.pull()
+        expectErrno(123) { () throws(DiskError) in try disk.part0.open(.read, as: tester, sink: sink).close() }
+        #expect(disk.partitions.isEmpty && disk.capacity == 0 && registry.device(named: "sd0p1") == nil)
+        opener.close()
+        await Self.settle(disk)
+        #expect(disk.mediaBlockDepth == 0)
+        #expect(await disk.remove().word == "removed")
+        #expect(registry.namesInUse == 0 && registry.numbersInUse == 0)
+    }
+
+    @Test("that is put in and taken out: partitions, DISKSEQ and events follow, each medium's with its own")
+    func verbs()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let disk = try await Self.slot(registry, CardDriver())
+        let added = registry.events.last
+        let inserted = try await disk.insertMedium("a")
+        #expect(inserted.sequence == 2 && disk.sequence == 2 && disk.identity == 1 && disk.capacity == 4096)
+        #expect(disk.stateWord == "live")
+        do {
+            _ = try await disk.insertMedium("b")
+            Issue.record("two media in one slot")
+        } catch { #expect(error.errno == 16) }
+        let ejected = try await disk.ejectMedium()
+        #expect(ejected.sequence == 3 && ejected.partitions.isEmpty && ejected.unflushedBytes == 0)
+        do {
+            _ = try await disk.ejectMedium()
+            Issue.record("nothing was ejected")
+        } catch { #expect(error.errno == 123) }
+        do {
+            _ = try await disk.insertMedium("lost")
+            Issue.record("a card from nowhere")
+        } catch { #expect(error.errno == 2) }
+        _ = try await disk.insertMedium("b")
+        #expect(
+            Self.told(registry, after: added) == [
+                "change sd0 2 DISK_MEDIA_CHANGE=1", "add sd0p1 2", "add sd0p2 2",
+                "remove sd0p1 2", "remove sd0p2 2", "change sd0 3 DISK_MEDIA_CHANGE=1",
+                "change sd0 4 DISK_MEDIA_CHANGE=1", "add sd0p1 4",
+            ])
+        // The registry keeps it by its identity: the names are free with the removal, and DISKSEQ goes on.
+        #expect(await disk.remove().report?.sequence == 4)
+        #expect(registry.namesInUse == 0 && registry.numbersInUse == 0)
+        let next = try await registry.add(HeldDriver(), plain("sd0"))
+        #expect(next.sequence == 5)
+        #expect(await next.remove().word == "removed")
+    }
+
+    @Test("of which the change is noticed in an open: nothing of the old one is left when it returns (T56)")
+    func inOpen()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = CardDriver(card(fill: 1, table: Self.twoParts))
+        let disk = try await Self.slot(registry, driver)
+        let old = try #require(registry.device(named: "sd0p2"))
+        await Self.settle(disk)
+        let before = registry.events.last
+        driver.put(card(2048, fill: 2, table: [(512, 512)]))
+        let sink = CountingSink()
+        let opener = try disk.part0.open(.read, as: tester, sink: sink)
+        #expect(disk.partitions.map(\.start) == [512] && disk.capacity == 2048 && disk.sequence == 2)
+        expectErrno(6) { () throws(DiskError) in try old.open(.read, as: tester, sink: sink).close() }
+        #expect(
+            Self.told(registry, after: before) == [
+                "remove sd0p1 1", "remove sd0p2 1", "change sd0 2 DISK_MEDIA_CHANGE=1", "add sd0p1 2",
+            ])
+        opener.close()
+        #expect(await disk.remove().word == "removed")
+        #expect(registry.namesInUse == 0 && registry.numbersInUse == 0)
+    }
+
+    @Test("an old handle never meets: it answers no medium until it is closed, parked I/O and extents too")
+    func oldHandles()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = CardDriver(card(fill: 1, table: Self.twoParts))
+        let disk = try await Self.slot(registry, driver)
+        let sink = CountingSink()
+        let told = MediumDelegate()
+        let whole = try disk.part0.open(.readWrite, as: tester, sink: sink, delegate: told)
+        let part = try #require(registry.device(named: "sd0p1")).open(.read, as: tester, sink: sink)
+        let page = try IOBuffer(count: 512)
+        let other = try IOBuffer(count: 512)
+        page.memory.copy(from: [UInt8](repeating: 0xee, count: 512).span.bytes)
+        disk.freeze()
+        whole.submit(.read, SectorRange(start: 9, count: 1), data: .borrowed(page.memory), token: 1)
+        driver.put(card(fill: 2, table: Self.twoParts))
+        driver.call()
+        // The scan of the new table waits for the thaw, the change does not.
+        #expect(eventually { disk.sequence == 2 })
+        disk.thaw()
+        #expect(sink.wait(for: 1))
+        #expect(sink.statuses(of: 1) == [.noMedium])
+        #expect(eventually { disk.partitions.count == 2 && told.changes.value == 1 })
+        whole.submit(.read, SectorRange(start: 9, count: 1), data: .borrowed(page.memory), token: 2)
+        whole.submit(.write, SectorRange(start: 9, count: 1), data: .borrowed(page.memory), token: 3)
+        part.submit(.read, oneSector, data: .borrowed(page.memory), token: 4)
+        for token in 2...4 as ClosedRange<UInt64> { #expect(sink.statuses(of: token) == [.noMedium]) }
+        #expect(whole.extents(of: oneSector) == .failure(.noMedium))
+        #expect(page.memory.array.allSatisfy { $0 == 0xee })
+        let fresh = try disk.part0.open(.read, as: tester, sink: sink)
+        fresh.submit(.read, SectorRange(start: 9, count: 1), data: .borrowed(other.memory), token: 5)
+        #expect(sink.statuses(of: 5) == [.ok] && other.memory.array.allSatisfy { $0 == 2 })
+        fresh.close()
+        whole.close()
+        part.close()
+        #expect(await disk.remove().word == "removed")
+        #expect(told.changes.value == 1)
+    }
+
+    @Test("noticed by the device, by an open and by a verb at once changes once, without a flicker (T59)") func once()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let isIn = Parker()
+        let mayGo = Parker()
+        let driver = CardDriver(card(fill: 1, table: Self.twoParts))
+        let disk = try await Self.slot(registry, driver) {
+            $0.amidChange = {
+                isIn.raise()
+                mayGo.wait()
+            }
+        }
+        await Self.settle(disk)
+        let before = registry.events.last
+        driver.put(card(fill: 2, table: Self.twoParts))
+        driver.call()
+        // The change is half done: the old ones are gone, the new ones not there yet.
+        isIn.wait()
+        #expect(disk.partitions.isEmpty)
+        driver.call()
+        let opened = Lock<Int>(-1)
+        let open = try WorkerThread.start(name: "open") {
+            guard let opener = try? disk.part0.open(.read, as: tester, sink: CountingSink()) else { return }
+            opened.withLock { $0 = disk.partitions.count }
+            opener.close()
+        }
+        mayGo.raise()
+        open.join()
+        #expect(opened.withLock { $0 } >= 0)
+        #expect(eventually { disk.partitions.count == 2 })
+        await Self.settle(disk)
+        #expect(
+            Self.told(registry, after: before) == [
+                "remove sd0p1 1", "remove sd0p2 1", "change sd0 2 DISK_MEDIA_CHANGE=1", "add sd0p1 2", "add sd0p2 2",
+            ])
+        #expect(await disk.remove().word == "removed")
+    }
+
+    @Test("is asked for only while an interval is set; what was told is not told again until it is fetched")
+    func polling()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = CardDriver(card(fill: 1)) { $0.polls = true }
+        let disk = try await Self.slot(registry, driver)
+        await Self.settle(disk)
+        let watches = BlockCoreCounts.watches
+        let before = registry.events.last
+        driver.press()
+        try disk.set("events_poll_msecs", to: "1")
+        #expect(eventually { driver.checks > 10 })
+        #expect(Self.told(registry, after: before) == ["change sd0 1 DISK_EJECT_REQUEST=1"])
+        driver.press()
+        let checks = driver.checks
+        #expect(eventually { driver.checks > checks + 3 })
+        #expect(registry.events.last == before + 1)
+        expectErrno(22) { () throws(DiskError) in try disk.set("events_poll_msecs", to: "-2") }
+        expectErrno(22) { () throws(DiskError) in try disk.set("events_poll_msecs", to: "often") }
+        try disk.set("events_poll_msecs", to: "0")
+        await Self.settle(disk)
+        #expect(eventually { BlockCoreCounts.watches <= watches })
+        // The registry's interval is for those that have none of their own.
+        registry.setMediaPollInterval(milliseconds: 1)
+        #expect(eventually { disk.mediaNext == .nothing })
+        let idle = driver.checks
+        try disk.set("events_poll_msecs", to: "-1")
+        #expect(eventually { driver.checks > idle + 5 })
+        driver.put(card(fill: 2, table: Self.twoParts))
+        #expect(eventually { disk.partitions.count == 2 })
+        registry.setMediaPollInterval(milliseconds: 0)
+        await Self.settle(disk)
+        #expect(await disk.remove().word == "removed")
+        #expect(eventually { BlockCoreCounts.watches <= watches })
+    }
+
+    @Test("a check that runs is waited for by an open and by the removal; the blocks are balanced (T58)") func running()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = CardDriver(card(fill: 1))
+        let disk = try await Self.slot(registry, driver)
+        await Self.settle(disk)
+        let isIn = Parker()
+        let mayGo = Parker()
+        driver.inCheck.withLock {
+            $0 = {
+                isIn.raise()
+                mayGo.wait()
+            }
+        }
+        driver.call()
+        isIn.wait()
+        let opens = Counter()
+        let open = try WorkerThread.start(name: "open") {
+            // Refused or not: it has waited.
+            try? disk.part0.open(.read, as: tester, sink: CountingSink()).close()
+            opens.add()
+        }
+        #expect(eventually { disk.mediaBlockDepth == 1 })
+        try disk.set("events_poll_msecs", to: "1")
+        let removal = BegunRemoval(disk, .surprise)
+        #expect(eventually { disk.capacity == 0 })
+        #expect(!removal.isOver && opens.value == 0)
+        mayGo.raise()
+        #expect(removal.end()?.word == "removed")
+        open.join()
+        #expect(opens.value == 1)
+        // The removal's own block stays for ever; nobody else's does.
+        #expect(eventually { disk.mediaBlockDepth == 1 })
+        let checks = driver.checks
+        driver.call()
+        #expect(driver.checks == checks)
+    }
+
+    @Test("is asked for when a handle closes, and not while somebody holds the disk for writing alone") func closing()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = CardDriver(card(fill: 1, table: Self.twoParts)) { $0.blocksOnExclusiveWrite = true }
+        let disk = try await Self.slot(registry, driver)
+        await Self.settle(disk)
+        let opener = try disk.part0.open(.read, as: tester, sink: CountingSink())
+        // Ejected by a command through the handle, for instance.
+        driver.pull()
+        #expect(disk.partitions.count == 2)
+        opener.close()
+        #expect(eventually { disk.partitions.isEmpty && !disk.hasMedium })
+        _ = try await disk.insertMedium("a")
+        let holder = try disk.part0.open([.read, .write, .exclusive], as: tester, sink: CountingSink())
+        #expect(eventually { disk.mediaBlockDepth == 1 })
+        driver.pull()
+        let checks = driver.checks
+        driver.call()
+        #expect(disk.mediaBlockDepth == 1 && driver.checks == checks && disk.hasMedium)
+        holder.close()
+        #expect(eventually { !disk.hasMedium && disk.mediaBlockDepth == 0 })
+        #expect(await disk.remove().word == "removed")
+    }
+
+    @Test("is not ejected from under a writer or a claim, but flushed, or by force lost and said") func eject()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = CardDriver(hasWriteCache: true)
+        let disk = try await Self.slot(registry, driver)
+        func eject(force: Bool = false) async -> Int32 {
+            do {
+                _ = try await disk.ejectMedium(force: force)
+                return 0
+            } catch { return error.errno }
+        }
+        _ = try await disk.insertMedium("a")
+        let sink = CountingSink()
+        let page = try IOBuffer(count: 512)
+        let reader = try disk.part0.open(.read, as: tester, sink: sink)
+        var writer = try #require(registry.device(named: "sd0p1")).open(.readWrite, as: tester, sink: sink)
+        writer.submit(.write, oneSector, data: .borrowed(page.memory), token: 1)
+        #expect(sink.wait(for: 1))
+        #expect(await eject() == 16)
+        writer.close()
+        // A flush that fails keeps it in; the next one takes it out, under a reader.
+        driver.failFlush(true)
+        #expect(await eject() == 5)
+        #expect(disk.hasMedium)
+        disk.freeze()
+        #expect(await eject() == 16)
+        disk.thaw()
+        driver.failFlush(false)
+        let flushes = driver.flushes
+        #expect(await eject() == 0)
+        #expect(driver.flushes == flushes + 1)
+        reader.submit(.read, oneSector, data: .borrowed(page.memory), token: 2)
+        #expect(sink.statuses(of: 2) == [.noMedium])
+        reader.close()
+        // By force: what was not flushed is counted, and a removal afterwards has nothing to flush.
+        _ = try await disk.insertMedium("plain")
+        writer = try disk.part0.open([.read, .write, .exclusive], as: tester, sink: sink)
+        writer.submit(.write, oneSector, data: .borrowed(page.memory), token: 3)
+        #expect(sink.wait(for: 3))
+        #expect(await eject() == 16)
+        let report = try await disk.ejectMedium(force: true)
+        #expect(report.unflushedBytes == 512 && report.openers.map(\.device) == ["sd0"])
+        writer.submit(.flush, oneSector, data: .none, token: 4)
+        #expect(sink.statuses(of: 4) == [.noMedium])
+        // A claim on what is gone is in nobody's way.
+        _ = try await disk.insertMedium("plain")
+        try disk.part0.open([.read, .exclusive], as: tester, sink: sink).close()
+        writer.close()
+        #expect(await disk.remove().report?.flush == .notNeeded)
+        let fixed = try await registry.add(HeldDriver(), plain("pl9"))
+        do {
+            _ = try await fixed.ejectMedium()
+            Issue.record("a fixed disk gave its medium")
+        } catch { #expect(error.errno == 95) }
+        #expect(await fixed.remove().word == "removed")
+    }
+
+    @Test("nobody is let in while it is on its way out") func ejecting() async throws {
+        let registry = DiskRegistry()
+        let driver = CardDriver(hasWriteCache: true)
+        let disk = try await Self.slot(registry, driver)
+        _ = try await disk.insertMedium("plain")
+        let sink = CountingSink()
+        let page = try IOBuffer(count: 512)
+        let writer = try disk.part0.open(.readWrite, as: tester, sink: sink)
+        writer.submit(.write, oneSector, data: .borrowed(page.memory), token: 1)
+        #expect(sink.wait(for: 1))
+        writer.close()
+        await Self.settle(disk)
+        // The eject asks the driver after the flush, when it has let go: an open waits for that and finds none.
+        let result = Lock<Int32>(-1)
+        let done = Parker()
+        let isFirst = Atomic<Bool>(true)
+        driver.inCheck.withLock {
+            $0 = {
+                guard isFirst.exchange(false, ordering: .relaxed) else { return }
+                WorkerThread.detach(name: "open") {
+                    let number = errno { () throws(DiskError) in
+                        try disk.part0.open(.readWrite, as: tester, sink: sink).close()
+                    }
+                    result.withLock { $0 = number }
+                    done.raise()
+                }
+            }
+        }
+        #expect(try await disk.ejectMedium().capacity == 0)
+        done.wait()
+        #expect([16, 123].contains(result.withLock { $0 }))
+        #expect(await disk.remove().word == "removed")
+    }
+}
+
+private final class MediumDelegate: OpenerDelegate, Sendable {
+    let changes = Counter()
+    func died(_ mode: RemovalMode) {}
+    func mediumChanged() { changes.add() }
+}
