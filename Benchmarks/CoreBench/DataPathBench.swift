@@ -58,6 +58,7 @@ final class Rig: @unchecked Sendable {
 
     init(_ driver: any BlockDriver) {
         var options = DiskOptions()
+        options.keepsStyle = true
         options.scansPartitions = false
         do throws(DiskError) {
             disk = try registry.addBlocking(driver, options)

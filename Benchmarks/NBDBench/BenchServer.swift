@@ -11,6 +11,7 @@ enum BenchServer {
         guard arguments.count == 3, let mebibytes = UInt64(arguments[2]) else { throw NBDFailure(NBDBench.usage) }
         let registry = DiskRegistry()
         var options = DiskOptions()
+        options.keepsStyle = true
         options.scansPartitions = false
         let driver = RamDriver(capacity: mebibytes << 11, memory: try SparseMemory())
         _ = try registry.addBlocking(driver, options)

@@ -58,6 +58,10 @@ struct NBDFlow: ~Copyable {
     /// A turn's share.
     static let requestsPerTurn = 64
     static let bytesPerTurn = 1 << 20
+    /// Replies go out after so many requests while there are more to do, so that the client works on them meanwhile. With
+    /// all of a batch in one send the two take turns, and each sleeps while the other works: 32 in flight made 440,000
+    /// requests a second at 1.5 us of server time that way, and 880,000 at 1.1 us this way.
+    static let repliesPerSend = 8
     /// A larger payload that has not come in whole is received straight into its own buffer.
     static let smallPayload = 32 << 10
 

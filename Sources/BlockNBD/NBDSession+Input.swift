@@ -153,7 +153,8 @@ extension NBDSession {
                 position += headSize + payloadTaken
                 flow.value.requestsLeft -= 1
                 flow.value.requests &+= 1
-                if flow.value.used >= NBDWorkspace.flushSize {
+                let isShare = flow.value.requestsLeft % NBDFlow.repliesPerSend == 0 && end - position >= headSize
+                if isShare || flow.value.used >= NBDWorkspace.flushSize {
                     flush()
                     if flow.value.hasBacklog { return .blocked }
                 }

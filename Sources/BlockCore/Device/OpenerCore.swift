@@ -110,7 +110,7 @@ final class OpenerCore: @unchecked Sendable {
 
     /// How the driver's submit is called now.
     @inline(__always)
-    private var style: SubmissionStyle { queue.watch.style }
+    private var style: SubmissionStyle { queue.style }
 
     /// Whether anything was written through it; for the closer, who has the handle.
     var hasWritten: Bool { wrote.load(ordering: .relaxed) }
@@ -365,7 +365,7 @@ final class OpenerCore: @unchecked Sendable {
     /// Until ``endBatch()`` one lease and one reading of the clock serve all.
     func beginBatch() {
         guard own.element.batchStart == 0 else { return }
-        own.element.batchUsage = queue.watch.before()
+        own.element.batchUsage = queue.usageBefore()
         own.element.batchStart = Instant.now.nanoseconds
         if cells.enter(1) {
             own.element.batchHoldsLease = true
@@ -377,7 +377,7 @@ final class OpenerCore: @unchecked Sendable {
     func endBatch() {
         guard own.element.batchStart != 0 else { return }
         let elapsed = Instant.now.nanoseconds &- own.element.batchStart
-        if elapsed > SubmitWatch.slow { queue.watch.after(own.element.batchUsage, took: elapsed) }
+        if elapsed > SubmitWatch.slow { queue.noteSlowBatch(own.element.batchUsage, took: elapsed) }
         let inline =
             own.element.batchCounts[0] &+ own.element.batchCounts[1] &+ own.element.batchCounts[2]
             &+ own.element.batchCounts[3]

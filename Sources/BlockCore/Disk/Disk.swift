@@ -99,7 +99,8 @@ public final class Disk: Sendable {
         baseline = DiskStatistics.baseline(of: gate.cells)
         // Before the size is read: a medium that is changed in between is noticed by its number.
         media = driver.media.map { DiskMedia($0, current: driver.medium.number) }
-        queue = RequestQueue(gate: gate, driver: driver, profile: profile, name: name)
+        queue = RequestQueue(
+            gate: gate, driver: driver, profile: profile, name: name, keepsStyle: options.keepsStyle)
         asHolder = driver.holder ?? Holder(kind: driver.driverName)
         state.withLock { state in
             state.scansPartitions = options.scansPartitions
@@ -164,7 +165,7 @@ public final class Disk: Sendable {
 
     /// What the queue has to say about the driver.
     private var queueNotes: [String] {
-        guard queue.watch.hasDemoted else { return [] }
+        guard queue.style != profile.style else { return [] }
         return ["the driver takes longer than it declared (\(profile.style.rawValue)): worker threads call it now"]
     }
 
@@ -172,7 +173,7 @@ public final class Disk: Sendable {
     public var slowBatches: Int { queue.watch.slowBatches.value }
 
     /// A thread that called the driver's submit has not come back: the driver is not called on event loops any more.
-    package func driverStrayed() { queue.watch.demote() }
+    package func driverStrayed() { queue.demote() }
 
     /// Settings of the disk and of its driver, with their values.
     public var settings: [(key: String, value: String)] {

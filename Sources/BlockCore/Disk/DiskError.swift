@@ -65,6 +65,8 @@ public struct DiskOptions: Sendable {
     package var beforeStep: (@Sendable (Int) throws(DiskError) -> Void)?
     /// For tests: called amid a change of the partitions, between the decision and what follows from it.
     package var amidChange: (@Sendable () -> Void)?
+    /// For counting instructions, where every call is slow: the driver's style stays what it declared.
+    package var keepsStyle = false
     /// Which kind of gate; the best, unless a test asks.
     package var gateKind: UsageKind = .best
 

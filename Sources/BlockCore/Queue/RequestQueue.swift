@@ -12,16 +12,21 @@ final class RequestQueue: Sendable {
 
     let gate: Gate
     let profile: DriverProfile
-    let watch: SubmitWatch
+    let watch = SubmitWatch()
+    /// The driver was found to be slower than it declared. Here and not in the watch: it is read for each I/O.
+    private let isDemoted = Atomic<Bool>(false)
+    /// Its batches are measured. Here, too, because it is read for each batch.
+    private let isSuspected = Atomic<Bool>(false)
     private let workers: DiskWorkers
+    private let keepsStyle: Bool
     private let capacityCell: Atomic<UInt64>
     /// The driver, until it is let go; a bare address, because a reference on the hot path would be counted.
     private let link: Atomic<UInt>
 
-    init(gate: Gate, driver: any BlockDriver, profile: DriverProfile, name: String) {
+    init(gate: Gate, driver: any BlockDriver, profile: DriverProfile, name: String, keepsStyle: Bool) {
         self.gate = gate
         self.profile = profile
-        watch = SubmitWatch(declared: profile.style)
+        self.keepsStyle = keepsStyle
         capacityCell = Atomic(driver.capacity)
         let link = DriverLink(driver)
         self.link = Atomic(Retained.take(link))
@@ -32,6 +37,27 @@ final class RequestQueue: Sendable {
         // A disk that was never published: nobody called `letDriverGo`.
         letDriverGo()
     }
+
+    /// How the driver's submit is called now.
+    @inline(__always)
+    var style: SubmissionStyle { isDemoted.load(ordering: .relaxed) ? .mayBlock : profile.style }
+
+    /// From now on worker threads call the driver's submit, whatever it declared.
+    func demote() { isDemoted.store(true, ordering: .relaxed) }
+
+    /// A batch took more than a millisecond on the thread that submitted it.
+    func noteSlowBatch(_ before: ThreadUsage?, took elapsed: UInt64) {
+        switch watch.judge(before, took: elapsed) {
+        case .fine: break
+        case .suspected: isSuspected.store(true, ordering: .relaxed)
+        case .cleared: isSuspected.store(false, ordering: .relaxed)
+        case .convicted: if !keepsStyle { demote() }
+        }
+    }
+
+    /// What the kernel counts of this thread, for a disk whose batches are measured; nil for all others.
+    @inline(__always)
+    func usageBefore() -> ThreadUsage? { isSuspected.load(ordering: .relaxed) ? ThreadUsage.current : nil }
 
     /// Sectors now; 0 once the gate is dead.
     var capacity: UInt64 { capacityCell.load(ordering: .relaxed) }

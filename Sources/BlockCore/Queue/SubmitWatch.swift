@@ -3,49 +3,35 @@
 internal import BlockSystem
 internal import Synchronization
 
-/// Finds drivers whose submit is slower than they declared, and moves their submissions off the event loops.
+/// Finds drivers whose submit is slower than they declared, so that their I/O can go to worker threads.
 ///
 /// A batch of calls that took over a millisecond is counted. Over ten it may still be the machine's fault: the thread had
-/// no processor. So the disk's batches are then measured by the scheduler's own counts, and one that really ran or slept
-/// for ten milliseconds ends the matter: ``style`` is ``SubmissionStyle/mayBlock`` from then on, and all I/O of the disk
-/// goes to its worker threads.
+/// no processor, or no share of it left. So the next batches are then measured by the kernel's own counts of the thread,
+/// and a driver that three times in a row ran for ten milliseconds, or slept, is convicted.
 final class SubmitWatch: Sendable {
     /// Nanoseconds from which a batch is counted, and from which its driver is suspected.
     static var slow: UInt64 { 1_000_000 }
     static var tooSlow: UInt64 { 10_000_000 }
+    private static let proofs = 3
 
-    private let declared: SubmissionStyle
-    private let isDemoted = Atomic<Bool>(false)
-    private let suspected = Atomic<Bool>(false)
+    private let found = Counter()
     /// Batches of calls that took over a millisecond.
     let slowBatches = Counter()
 
-    init(declared: SubmissionStyle) { self.declared = declared }
+    enum Verdict { case fine, suspected, cleared, convicted }
 
-    /// How the driver's submit is called now.
-    @inline(__always)
-    var style: SubmissionStyle { isDemoted.load(ordering: .relaxed) ? .mayBlock : declared }
-
-    /// Whether it was caught.
-    var hasDemoted: Bool { isDemoted.load(ordering: .relaxed) }
-
-    /// What the scheduler says of this thread, for disks whose batches are measured; nil for all others.
-    @inline(__always)
-    func before() -> ThreadUsage? { suspected.load(ordering: .relaxed) ? ThreadUsage.current : nil }
-
-    /// A batch is over; over a millisecond, or the caller would not have asked.
-    func after(_ before: ThreadUsage?, took elapsed: UInt64) {
+    /// A batch is over that took more than a millisecond; `before`: what the kernel counted when it began, if it was asked.
+    func judge(_ before: ThreadUsage?, took elapsed: UInt64) -> Verdict {
         slowBatches.add()
-        guard elapsed > Self.tooSlow, declared != .mayBlock else { return }
-        guard let before, let now = ThreadUsage.current else {
-            suspected.store(true, ordering: .relaxed)
-            return
+        guard elapsed > Self.tooSlow else { return .fine }
+        guard let before else { return .suspected }
+        let now = ThreadUsage.current
+        let ran = now.running &- before.running
+        let slept = now.sleeps > before.sleeps && elapsed > ran && elapsed - ran > Self.tooSlow
+        guard ran > Self.tooSlow || slept else {
+            found.add(-found.value)
+            return .cleared
         }
-        // What it waited for a processor is not the driver's.
-        let waited = now.waiting &- before.waiting
-        if elapsed > waited, elapsed - waited > Self.tooSlow { demote() }
+        return found.add() >= Self.proofs ? .convicted : .suspected
     }
-
-    /// Takes it for a driver that may block from now on.
-    func demote() { isDemoted.store(true, ordering: .relaxed) }
 }

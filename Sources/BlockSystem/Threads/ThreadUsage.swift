@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the scheduler counts of a thread: how long it ran, and how long it could have run but had no processor.
-///
-/// Time that was spent in neither was spent asleep.
+internal import Glibc
+
+/// What the kernel counts of a thread: how long it ran, and how often it went to sleep by itself.
 package struct ThreadUsage: Sendable, Equatable {
     /// Nanoseconds on a processor.
     package var running: UInt64
-    /// Nanoseconds of waiting for one.
-    package var waiting: UInt64
+    /// Times that it gave its processor up because it waited for something. Being taken off it does not count.
+    package var sleeps: Int
 
-    /// Of the calling thread; nil where the kernel does not count it. Reads a file: for those who are under suspicion.
-    package static var current: ThreadUsage? {
-        guard let text = ProcessFigures.read("/proc/thread-self/schedstat") else { return nil }
-        return ThreadUsage(text)
-    }
-
-    init?(_ text: String) {
-        let fields = text.split(whereSeparator: \.isWhitespace)
-        guard fields.count > 1, let running = UInt64(fields[0]), let waiting = UInt64(fields[1]) else { return nil }
-        self.running = running
-        self.waiting = waiting
+    /// Of the calling thread. A system call: for those who are under suspicion.
+    package static var current: ThreadUsage {
+        var usage = rusage()
+        // RUSAGE_THREAD is hidden behind a feature macro.
+        getrusage(__rusage_who_t(1), &usage)
+        func nanoseconds(_ time: timeval) -> UInt64 {
+            UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_usec) * 1000
+        }
+        return ThreadUsage(
+            running: nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime), sleeps: usage.ru_nvcsw)
     }
 }
