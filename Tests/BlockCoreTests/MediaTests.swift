@@ -150,7 +150,7 @@ import Testing
         driver.call()
         // The scan of the new table waits for the thaw, the change does not.
         #expect(eventually { disk.sequence == 2 })
-        disk.thaw()
+        try disk.thaw()
         #expect(sink.wait(for: 1))
         #expect(sink.statuses(of: 1) == [.noMedium])
         #expect(eventually { disk.partitions.count == 2 && told.changes.value == 1 })
@@ -337,7 +337,7 @@ import Testing
         #expect(disk.hasMedium)
         disk.freeze()
         #expect(await eject() == 16)
-        disk.thaw()
+        try disk.thaw()
         driver.failFlush(false)
         let flushes = driver.flushes
         #expect(await eject() == 0)

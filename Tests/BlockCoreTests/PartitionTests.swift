@@ -265,7 +265,7 @@ import Testing
         _ = try disk.addPartition(number: 1, start: 0, size: 8)
         let sector = Lock<UInt64?>(nil)
         driver.inSector.withLock { $0 = { at in sector.withLock { $0 = at } } }
-        disk.thaw()
+        try disk.thaw()
         #expect(eventually { driver.held == 1 })
         #expect(sector.withLock { $0 } == 515)
         driver.answerAll()

@@ -79,7 +79,7 @@ import Testing
         #expect(report.parked == 10 && report.failed == 10 && report.inFlight == 0)
         #expect(sink.all.values.allSatisfy { $0 == [.gone] })
         #expect(driver.submitted == 0)
-        disk.thaw()
+        try disk.thaw()
         #expect(disk.lifeState == .gone, "a thaw that comes late opens nothing")
         opener.close()
     }
@@ -425,5 +425,11 @@ final class OpenerBox: @unchecked Sendable {
     private var opener: Opener?
     func open(_ opener: consuming Opener) { self.opener = consume opener }
     func submit(_ token: UInt64 = 0) { opener?.submit(.discard, oneSector, data: .none, token: token) }
+    /// Lends the opener; nothing if it is closed.
+    func use(_ body: (borrowing Opener) -> Void) {
+        guard let lent = opener.take() else { return }
+        body(lent)
+        opener = consume lent
+    }
     func close() { opener = nil }
 }

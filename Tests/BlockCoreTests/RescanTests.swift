@@ -237,7 +237,7 @@ import Testing
         driver.become(1024)
         #expect(eventually { disk.capacity == 1024 })
         try await disk.resize(to: 768)
-        disk.thaw()
+        try disk.thaw()
         let told = allEvents(of: registry).filter { $0.sequence > events }
         #expect(told.map(\.extra) == [["RESIZE=1"], ["RESIZE=1"]])
         // Below the partition: it stays, it is said, and I/O beyond the end never reaches the driver (T50).

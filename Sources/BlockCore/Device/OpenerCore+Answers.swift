@@ -9,9 +9,7 @@ extension OpenerCore {
     func deliver(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
         let isInside = ThreadContext.inside == Unretained(self).bits
         let operation = slot.element.operation
-        // A write whose flush for FUA was the last step counts as the write it was.
-        let wasFlushedFor = operation == .flush && slot.element.sectorCount > 0
-        let group = DiskStatistics.group(of: wasFlushedFor ? .write : operation)
+        let group = DiskStatistics.group(of: operation)
         cells.count(slot.element.sectorCount, at: group * 3)
         partitionCells?.count(slot.element.sectorCount, at: group * 3)
         if isInside, own.element.batchStart != 0 {
@@ -23,16 +21,17 @@ extension OpenerCore {
         }
         if status != .ok {
             disk.noteFailure(status, isWrite: slot.element.isWrite, sectors: slot.element.sectorCount)
-        } else if wasFlushedFor || slot.element.flags.contains(.fua) {
+        } else if slot.element.flags.contains(.fua) {
             disk.noteDurable(sectors: group == 1 ? slot.element.sectorCount : 0)
-            if wasFlushedFor { disk.noteFlush(upTo: slot.element.flushMark) }
         } else if operation == .flush {
             disk.noteFlush(upTo: slot.element.flushMark)
         }
-        if slot.element.bounced.count > 0, operation == .read, status == .ok,
-            !isOrphaned.load(ordering: .acquiring)
-        {
+        if slot.element.bounced.count > 0, operation == .read, status == .ok, beginBorrowing() {
+            #if DEBUG
+                RequestHooks.copying()
+            #endif
             slot.element.bounced.copy(from: slot.element.memory)
+            endBorrowing()
         }
         let wasBounced = slot.element.bounced.count > 0
         tell(slot, status, withBuffer: !wasBounced)
@@ -106,7 +105,9 @@ extension OpenerCore {
     /// Ends the opener. Answers that are still to come are swallowed, and the last of them frees it.
     func close() {
         endBatch()
-        isOrphaned.store(true, ordering: .releasing)
+        isOrphaned.store(true, ordering: .sequentiallyConsistent)
+        // Whoever is in the submitter's memory this moment leaves it first: after the close it may be gone.
+        while borrowers.load(ordering: .sequentiallyConsistent) != 0 { yieldThread() }
         var back = 0
         count(own.element.freeHead, into: &back)
         while true {
@@ -145,6 +146,36 @@ extension OpenerCore {
         return count
     }
 
+    // MARK: Memory of the submitter's, on other threads
+
+    /// Whether the submitter's memory may be touched; if so, a close waits for ``endBorrowing()``. On the submitter's
+    /// own thread nobody has to ask: it cannot close meanwhile.
+    func beginBorrowing() -> Bool {
+        // Counted before the look, as `close` marks before it looks: one of the two sees the other.
+        borrowers.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if !isOrphaned.load(ordering: .sequentiallyConsistent) { return true }
+        endBorrowing()
+        return false
+    }
+
+    func endBorrowing() { borrowers.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
+
+    /// As ``beginBorrowing()``, for as long as the slot uses borrowed memory, if it does.
+    func lend(_ slot: Stable<BioSlot>) -> Bool {
+        guard slot.element.operation.hasData, slot.element.buffer == nil, slot.element.memory.count > 0,
+            !slot.element.todo.contains(.lent)
+        else { return true }
+        guard beginBorrowing() else { return false }
+        slot.element.todo.insert(.lent)
+        return true
+    }
+
+    func endLending(_ slot: Stable<BioSlot>) {
+        guard slot.element.todo.contains(.lent) else { return }
+        slot.element.todo.remove(.lent)
+        endBorrowing()
+    }
+
     // MARK: The deadline's side
 
     /// Fails to the submitter everything that the driver still owes, and counts it; the gate is dead and fenced.
@@ -161,25 +192,36 @@ extension OpenerCore {
                 result.delivering += 1
                 continue
             }
-            let won = slot.element.owner.compareExchange(
-                expected: BioSlot.Owner.nobody.rawValue, desired: BioSlot.Owner.claiming.rawValue,
-                ordering: .acquiringAndReleasing
-            ).exchanged
-            guard won else { continue }
+            guard takeFor(.claiming, slot) else { continue }
             let token = slot.element.token
-            // Memory that belongs to the driver until it answers counts as held; borrowed memory was never given to it.
-            let bytes = slot.element.buffer == nil ? 0 : slot.element.byteCount
-            disk.noteExpired(isWrite: slot.element.isWrite, sectors: slot.element.sectorCount, bytes: bytes)
+            let bytes = slot.element.heldBytes
+            disk.noteExpired(isWrite: slot.element.isWrite, sectors: slot.element.askedSectors, bytes: bytes)
             // From here a late answer may give the slot back, and the submitter fill it anew: nothing more of it.
             slot.element.owner.store(BioSlot.Owner.deadline.rawValue, ordering: .releasing)
             result.claimed += 1
             result.bytes += bytes
-            if isOrphaned.load(ordering: .acquiring) {
-                swallowed.add()
-            } else {
-                sink.completed(token: token, status: .gone, buffer: nil)
-            }
+            tellOfDeadline(token, .gone)
         }
         return result
+    }
+
+    /// The submitter hears from somebody else than the driver; its buffer stays where the driver may touch it.
+    func tellOfDeadline(_ token: UInt64, _ status: BlockStatus) {
+        if isOrphaned.load(ordering: .acquiring) {
+            swallowed.add()
+        } else {
+            sink.completed(token: token, status: status, buffer: nil)
+        }
+    }
+
+    /// Takes a slot from the driver's side, unless that has it.
+    func takeFor(_ side: BioSlot.Owner, _ slot: Stable<BioSlot>) -> Bool {
+        while true {
+            let (won, owner) = slot.element.owner.compareExchange(
+                expected: BioSlot.Owner.nobody.rawValue, desired: side.rawValue, ordering: .acquiringAndReleasing)
+            if won { return true }
+            guard owner == BioSlot.Owner.timing.rawValue else { return false }
+            yieldThread()
+        }
     }
 }

@@ -63,6 +63,8 @@ final class OpenerCore: @unchecked Sendable {
     let returned = Atomic<UInt>(0)
     /// Set by close: answers are swallowed from now on.
     let isOrphaned = Atomic<Bool>(false)
+    /// Threads that are in the submitter's memory and are not the submitter's own.
+    let borrowers = Atomic<Int>(0)
     /// Under the disk's lock: closed, and kept for the answers that are still to come.
     private let closedFlag = Atomic<Bool>(false)
     var isClosed: Bool { closedFlag.load(ordering: .relaxed) }
@@ -146,9 +148,8 @@ final class OpenerCore: @unchecked Sendable {
         slot.element.sector = range.start
         slot.element.sectorCount = operation == .flush ? 0 : range.count
         slot.element.token = token
-        slot.element.afterwards = .deliver
+        slot.element.todo = []
         slot.element.isForWorker = false
-        slot.element.isPrivileged = false
         slot.element.bounced = .none
         switch consume data {
         case .none: slot.element.memory = .none
@@ -161,10 +162,18 @@ final class OpenerCore: @unchecked Sendable {
     }
 
     func run(_ slot: Stable<BioSlot>, isForeign: Bool) {
+        // Put off, its submit has returned: the opener may be closed by now, and borrowed memory gone.
+        if isForeign, !lend(slot) {
+            refuse(slot, .gone)
+            return
+        }
         if let refusal = check(slot) {
+            endLending(slot)
             refuse(slot, refusal)
             return
         }
+        // With a copy of its own it needs the submitter's no longer.
+        if isForeign, slot.element.buffer != nil { endLending(slot) }
         enterAndDispatch(slot, isForeign: isForeign)
     }
 
@@ -172,10 +181,9 @@ final class OpenerCore: @unchecked Sendable {
     private func check(_ slot: Stable<BioSlot>) -> BlockStatus? {
         let operation = slot.element.operation
         let range = SectorRange(start: slot.element.sector, count: slot.element.sectorCount)
-        if operation == .flush {
-            guard mode.contains(.write) || mode.contains(.read) else { return .invalid }
-            slot.element.isForWorker = style == .mayBlock && queue.profile.hasWriteCache
-            return nil
+        if operation == .flush || slot.element.flags.contains(.preflush) {
+            if let refusal = checkFlush(slot) { return refusal }
+            if slot.element.operation == .flush { return nil }
         }
         // A dead disk has size 0; it must answer "gone", which the gate does.
         guard range.fits(in: device.size) else { return queue.gate.isDead ? nil : beyondEnd }
@@ -189,14 +197,7 @@ final class OpenerCore: @unchecked Sendable {
         if operation.isWrite {
             guard mode.contains(.write), !disk.isReadOnly else { return .readOnly }
             if !wrote.load(ordering: .relaxed) { wrote.store(true, ordering: .relaxed) }
-            if slot.element.flags.contains(.fua) {
-                if !queue.profile.hasWriteCache {
-                    slot.element.flags.remove(.fua)
-                } else if queue.profile.fua != .native {
-                    slot.element.flags.remove(.fua)
-                    slot.element.afterwards = .flushForFUA
-                }
-            }
+            if !slot.element.flags.isDisjoint(with: [.fua, .preflush]) { slot.element.todo.insert(.planned) }
         } else if !mode.contains(.read) {
             return .invalid
         }
@@ -204,19 +205,63 @@ final class OpenerCore: @unchecked Sendable {
         case .read, .write:
             guard UInt64(slot.element.memory.count) == range.count &* UInt64(sectorSize) else { return .invalid }
         case .discard: guard queue.profile.discard != .unsupported else { return .notSupported }
-        case .writeZeroes: guard queue.profile.writeZeroes != .unsupported else { return .notSupported }
+        case .writeZeroes:
+            guard queue.profile.writeZeroes != .unsupported else { return .notSupported }
+            if queue.profile.writeZeroes == .emulated { slot.element.todo.insert(.planned) }
         case .flush: break
         }
         if !isInline(operation, bytes: Int(clamping: range.count &* UInt64(sectorSize))) {
             slot.element.isForWorker = style != .async
-            if operation.hasData, slot.element.buffer == nil { return bounce(slot) }
+            if operation.hasData, slot.element.buffer == nil, let refusal = bounce(slot) { return refusal }
         }
+        return slot.element.todo.contains(.planned) ? plan(slot) : nil
+    }
+
+    /// A flush, or something with a flush before it: an empty write with that is a flush.
+    private func checkFlush(_ slot: Stable<BioSlot>) -> BlockStatus? {
+        if slot.element.operation != .flush {
+            guard slot.element.operation.isWrite else { return .invalid }
+            guard slot.element.operation == .write, slot.element.sectorCount == 0 else { return nil }
+            guard mode.contains(.write), !disk.isReadOnly else { return .readOnly }
+            slot.element.operation = .flush
+            slot.element.flags.subtract([.fua, .preflush])
+        }
+        guard mode.contains(.write) || mode.contains(.read) else { return .invalid }
+        slot.element.isForWorker = style == .mayBlock && queue.profile.hasWriteCache
+        return nil
+    }
+
+    private func isEmulated(_ operation: BioOperation) -> Bool {
+        operation == .writeZeroes && queue.profile.writeZeroes == .emulated
+    }
+
+    /// A write in steps, where the device does not do by itself what is asked: flushes around it, zeroes in pieces.
+    private func plan(_ slot: Stable<BioSlot>) -> BlockStatus? {
+        slot.element.todo.remove(.planned)
+        let isZeroes = isEmulated(slot.element.operation)
+        let asked = slot.element.flags
+        slot.element.flags.subtract(.preflush)
+        // Without a cache everything acknowledged is as durable as it will be.
+        if !queue.profile.hasWriteCache || queue.profile.fua != .native { slot.element.flags.subtract(.fua) }
+        let before = asked.contains(.preflush) && queue.profile.hasWriteCache
+        let after = asked.contains(.fua) && queue.profile.hasWriteCache && queue.profile.fua != .native
+        guard before || after || isZeroes else { return nil }
+        if isZeroes {
+            // Written zeroes are as slow as any others; and several requests are not done at once.
+            if asked.contains(.fastZero) { return .notSupported }
+            let pieceSectors = UInt64(RequestPlan.zeroBytes / sectorSize)
+            if asked.contains(.noWait), slot.element.sectorCount > pieceSectors { return .again }
+        }
+        RequestPlan.begin(slot, flushesBefore: before, flushesAfter: after, isZeroes: isZeroes)
         return nil
     }
 
     /// Whether an I/O of this size runs on the submitting thread and is over when the driver's submit returns.
     func isInline(_ operation: BioOperation, bytes: Int) -> Bool {
-        style == .inline && bytes <= (operation.hasData ? RequestQueue.inlineBytes : RequestQueue.inlinePunchBytes)
+        style == .inline
+            && bytes
+                <= (operation.hasData || isEmulated(operation)
+                    ? RequestQueue.inlineBytes : RequestQueue.inlinePunchBytes)
     }
 
     /// Gives the driver memory of ours instead of the submitter's: it may keep it beyond the submission.
@@ -279,7 +324,7 @@ final class OpenerCore: @unchecked Sendable {
     private func leave(_ leases: UInt64) { if !cells.leave(leases) { cells.wake() } }
 
     private func passesFrozen(_ slot: Stable<BioSlot>) -> Bool {
-        slot.element.isPrivileged && !queue.gate.isDead
+        slot.element.todo.contains(.privileged) && !queue.gate.isDead
     }
 
     /// The gate was not open: wait for the thaw, or hear why not.
@@ -288,16 +333,20 @@ final class OpenerCore: @unchecked Sendable {
             refuse(slot, .again)
             return
         }
+        // Parked for who knows how long: a close does not wait for that.
+        endLending(slot)
         switch queue.gate.park(slot) {
         case .parked: break
         case .dead: refuse(slot, .gone)
-        case .retry: enterAndDispatch(slot, isForeign: isForeign)
+        case .retry:
+            if isForeign, !lend(slot) { refuse(slot, .gone) } else { enterAndDispatch(slot, isForeign: isForeign) }
         }
     }
 
     /// A parked slot whose gate was opened again. On the thread that thawed.
     func resume(_ slot: Stable<BioSlot>) {
-        enterAndDispatch(slot, isForeign: true)
+        // The opener was closed while it was parked: its borrowed memory is gone, and nobody waits for the answer.
+        if lend(slot) { enterAndDispatch(slot, isForeign: true) } else { refuse(slot, .gone) }
         if ThreadContext.inside == 0 { Self.runPutOff() }
     }
 
@@ -305,7 +354,7 @@ final class OpenerCore: @unchecked Sendable {
     func submitPrivilegedFlush() {
         guard let slot = takeFree() else { return }
         fill(slot, .flush, SectorRange(start: 0, count: 0), [], .none, 0)
-        slot.element.isPrivileged = true
+        slot.element.todo.insert(.privileged)
         slot.element.isForWorker = style == .mayBlock
         enterAndDispatch(slot, isForeign: true)
         if ThreadContext.inside == 0 { Self.runPutOff() }
@@ -355,7 +404,12 @@ final class OpenerCore: @unchecked Sendable {
             // Foreign: its submit has returned, so the opener may be another thread's by now, or closed.
             ThreadContext.inside = foreign
             // Kept while it runs: its own last answer may come in there, after a close.
-            slot.element.core?.object.run(slot, isForeign: true)
+            guard let core = slot.element.core?.object else { continue }
+            if slot.element.todo.contains(.underWay) {
+                core.queue.hand(slot, core)
+            } else {
+                core.run(slot, isForeign: true)
+            }
             ThreadContext.inside = 0
         }
     }

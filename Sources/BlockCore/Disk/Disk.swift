@@ -70,6 +70,8 @@ public final class Disk: Sendable {
         let owedBytes = Counter()
         let refused = Counter()
         let dropped = Counter()
+        /// Answered by the timeout of the disk.
+        let timedOut = Counter()
         let failedWriteSectors = Counter()
         /// Sectors that were written with forced unit access.
         let durableSectors = Counter()
@@ -100,7 +102,8 @@ public final class Disk: Sendable {
         // Before the size is read: a medium that is changed in between is noticed by its number.
         media = driver.media.map { DiskMedia($0, current: driver.medium.number) }
         queue = RequestQueue(
-            gate: gate, driver: driver, profile: profile, name: name, keepsStyle: options.keepsStyle)
+            gate: gate, driver: driver, profile: profile, name: name, keepsStyle: options.keepsStyle,
+            tags: options.tags)
         asHolder = driver.holder ?? Holder(kind: driver.driverName)
         state.withLock { state in
             state.scansPartitions = options.scansPartitions
@@ -219,6 +222,14 @@ public final class Disk: Sendable {
 
     func noteFlush(upTo mark: UInt64) { faults.flushedMark.withLock { $0 = max($0, mark) } }
 
+    /// An I/O of a living disk was answered by its timeout; the driver still owes it.
+    func noteTimedOut(bytes: Int) {
+        faults.timedOut.add()
+        faults.owed.add()
+        faults.owedBytes.add(bytes)
+        faults.owedSince.withLock { if $0 == 0 { $0 = Instant.wallClock } }
+    }
+
     func noteLateAnswer(bytes: Int) {
         faults.late.add()
         faults.owed.add(-1)
@@ -305,15 +316,6 @@ public final class Disk: Sendable {
             deviceType: device.entry == nil ? "disk" : "partition", number: device.number, diskSequence: sequence,
             partition: device.entry?.number, partitionName: device.entry?.name, partitionUUID: device.entry?.uuid,
             extra: extra, time: Instant.wallClock)
-    }
-
-    /// Shuts the gate for a while; I/O that comes is parked until as many thaws. What is inside goes on.
-    public func freeze() { queue.gate.freeze() }
-
-    /// Takes one freeze back; what was parked goes on its way, on this thread.
-    public func thaw() {
-        var parked = queue.gate.thaw()
-        while let slot = parked.popFirst() { slot.element.core?.use { $0.resume(slot) } }
     }
 }
 

@@ -38,6 +38,7 @@ public struct DiskError: Error, Sendable, CustomStringConvertible {
     static let invalid: Int32 = 22
     static let notSupported: Int32 = 95
     static let noMedium: Int32 = 123
+    static let timedOut: Int32 = 110
     static let cancelled: Int32 = 125
 }
 
@@ -67,6 +68,8 @@ public struct DiskOptions: Sendable {
     package var amidChange: (@Sendable () -> Void)?
     /// For counting instructions, where every call is slow: the driver's style stays what it declared.
     package var keepsStyle = false
+    /// Places at the device that this disk shares with others, instead of the driver's own ``DriverProfile/queueDepth``.
+    public var tags: TagSet?
     /// Which kind of gate; the best, unless a test asks.
     package var gateKind: UsageKind = .best
 

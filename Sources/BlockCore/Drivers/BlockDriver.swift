@@ -94,6 +94,29 @@ public protocol BlockDriver: AnyObject, Sendable {
     /// Takes the medium out, now: what is in flight is answered, what comes finds none.
     /// - Context: as ``insert(_:)``.
     func eject() throws(MediumError)
+
+    /// A request was not answered within ``DriverProfile/timeout``. Default: ``TimeoutDecision/fail``.
+    /// - Context: on a thread of its own, with the driver kept alive; it may block, and no other request of the disk is
+    ///   looked at meanwhile. The request may be answered while this runs.
+    func timedOut(_ request: LateRequest) -> TimeoutDecision
+}
+
+/// A request that a driver has had for longer than its timeout.
+public struct LateRequest: Sendable, Equatable {
+    /// What the driver was asked.
+    public var operation: BioOperation
+    /// Where.
+    public var range: SectorRange
+    /// For how long it has had it.
+    public var waited: Duration
+}
+
+/// What is to become of a request that takes too long.
+public enum TimeoutDecision: Sendable {
+    /// The clock starts anew.
+    case wait
+    /// The submitter is told ``BlockStatus/timedOut``; what the driver may still touch is quarantined until it answers.
+    case fail
 }
 
 /// A setting that cannot be made.
@@ -142,8 +165,8 @@ public struct DriverProfile: Sendable, Codable {
     public var fua: Support = .emulated
     /// Discard.
     public var discard: Support = .unsupported
-    /// Write zeroes.
-    public var writeZeroes: Support = .unsupported
+    /// Write zeroes; `emulated` makes the core write zeroes.
+    public var writeZeroes: Support = .emulated
     /// Write zeroes is always faster than writing them.
     public var hasFastZeroes: Bool = false
     /// Moves something round.
@@ -154,6 +177,12 @@ public struct DriverProfile: Sendable, Codable {
     public var isVolatile: Bool = false
     /// Whether there may be partitions on it, from a table or set one by one.
     public var takesPartitions: Bool = true
+    /// What one request may be; nil: anything. The block sizes are taken from above.
+    public var limits: QueueLimits?
+    /// How many requests the driver has at most at once; 0: any number. The others wait in turn.
+    public var queueDepth: Int = 0
+    /// How long a request may take before ``BlockDriver/timedOut(_:)`` is asked; nil: as long as it takes.
+    public var timeout: Duration?
 
     /// The safe answers: may block, nothing optional.
     public init() {}
@@ -224,4 +253,6 @@ extension BlockDriver {
     public func insert(_ source: String) throws(MediumError) { throw MediumError(errno: 95, "it takes no media") }
     /// Gives none.
     public func eject() throws(MediumError) { throw MediumError(errno: 95, "its medium cannot be taken out") }
+    /// Fails it.
+    public func timedOut(_ request: LateRequest) -> TimeoutDecision { .fail }
 }

@@ -60,21 +60,27 @@ public final class Gate: Sendable {
     /// Whether it is open.
     public var isOpen: Bool { cells.stateWord & 3 == GateStateMachine.State.open.rawValue }
 
-    /// Shuts it until as many thaws have come. Does not wait for those inside.
-    public func freeze() {
+    /// Shuts it until as many thaws have come. Does not wait for those inside. Returns the generation that it is shut
+    /// in: with the next opening comes another.
+    @discardableResult
+    public func freeze() -> UInt64 {
         control.withLock { control in
             control.machine.freeze()
             cells.setState(control.machine.word)
+            return control.machine.generation
         }
     }
 
     /// Takes one freeze back; returns what was parked if that opened the gate.
     func thaw() -> SlotList {
-        control.withLock { control in
+        let (opened, parked) = control.withLock { control in
             let opened = control.machine.thaw()
             cells.setState(control.machine.word)
-            return opened ? control.parked.takeAll() : SlotList()
+            return (opened, opened ? control.parked.takeAll() : SlotList())
         }
+        // Who waits for it to be empty hears that it is open.
+        if opened { cells.wake() }
+        return parked
     }
 
     /// Shuts it for good. Returns nil if it was dead before, else what was parked.

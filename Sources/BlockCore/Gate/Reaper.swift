@@ -10,15 +10,46 @@ final class Reaper: Sendable {
     /// The one of the process; its thread starts with the first watch and then sleeps for ever.
     static let shared = Reaper()
 
-    enum Outcome { case drained, deadline }
+    enum Outcome {
+        case drained, deadline
+        /// The gate was opened before it was empty, whatever became of it since.
+        case thawed
+    }
 
     private struct Watch {
         /// nil: a plain timer.
         let cells: UsageCells?
+        /// That the gate was shut in.
+        let generation: UInt64
+        /// Leases that nobody will give back soon: not waited for.
+        let owed: Counter?
+        /// What is waited for instead of "nobody inside".
+        let condition: (@Sendable () -> Bool)?
         let deadline: Instant
         /// Whose it is, so that all of a removal's timers are forgotten together; 0: nobody's.
         let tag: UInt64
         let then: @Sendable (Outcome) -> Void
+
+        func outcome(_ now: Instant) -> Outcome? {
+            if let cells {
+                if !isShut(cells) { return .thawed }
+                // Again after the sums: equality in a gate that was opened meanwhile says nothing.
+                if isDone(cells) { return isShut(cells) ? .drained : .thawed }
+            }
+            return deadline <= now ? .deadline : nil
+        }
+
+        private func isShut(_ cells: UsageCells) -> Bool {
+            let word = cells.stateWord
+            return word & 3 != GateStateMachine.State.open.rawValue && word >> 2 == generation
+        }
+
+        private func isDone(_ cells: UsageCells) -> Bool {
+            if let condition { return condition() }
+            let inside = cells.outstanding
+            // The leases first: a lease that becomes an owed one between the two looks is then counted as such.
+            return inside <= UInt64(clamping: owed?.value ?? 0)
+        }
     }
     private struct State {
         var nextID: UInt64 = 1
@@ -27,17 +58,27 @@ final class Reaper: Sendable {
     }
     private let state = Lock(State())
 
-    /// Calls `then` once: with `drained` when nobody is inside any more, or with `deadline` when it has passed first.
+    /// Calls `then` once: with `drained` when nobody is inside any more, with `thawed` when the gate was opened first, or
+    /// with `deadline` when that has passed first.
     ///
-    /// The gate must have been shut for good before: then balance, once seen, stays.
+    /// - Parameters:
+    ///   - generation: what the freeze returned; nil, where nobody else can open the gate: the present one.
+    ///   - owed: leases that are not waited for.
+    ///   - condition: asked instead of "nobody inside", on the reaper's thread and under its lock, after each leaving:
+    ///     it takes no lock.
     func watch(
-        _ cells: UsageCells?, until deadline: Instant, tag: UInt64 = 0, then: @escaping @Sendable (Outcome) -> Void
+        _ cells: UsageCells?, generation: UInt64? = nil, owed: Counter? = nil, until deadline: Instant, tag: UInt64 = 0,
+        condition: (@Sendable () -> Bool)? = nil, then: @escaping @Sendable (Outcome) -> Void
     ) {
+        let generation = generation ?? (cells?.stateWord ?? 0) >> 2
         // Each drainer its own barrier, after it has seen the state shut: it makes every exit that still read "open"
         // visible in the sums, which is what keeps its wake-up from being lost.
         cells?.heavyFence()
         let start = state.withLock { state in
-            state.watches.append(Watch(cells: cells, deadline: deadline, tag: tag, then: then))
+            state.watches.append(
+                Watch(
+                    cells: cells, generation: generation, owed: owed, condition: condition, deadline: deadline,
+                    tag: tag, then: then))
             defer { state.isRunning = true }
             return !state.isRunning
         }
@@ -81,13 +122,8 @@ final class Reaper: Sendable {
                 let now = Instant.now
                 var due: [(Watch, Outcome)] = []
                 state.watches.removeAll { watch in
-                    if let cells = watch.cells, cells.isBalanced {
-                        due.append((watch, .drained))
-                    } else if watch.deadline <= now {
-                        due.append((watch, .deadline))
-                    } else {
-                        return false
-                    }
+                    guard let outcome = watch.outcome(now) else { return false }
+                    due.append((watch, outcome))
                     return true
                 }
                 return (due, state.watches.map(\.deadline).min() ?? .never)

@@ -17,25 +17,44 @@ final class RequestQueue: Sendable {
     private let isDemoted = Atomic<Bool>(false)
     /// Its batches are measured. Here, too, because it is read for each batch.
     private let isSuspected = Atomic<Bool>(false)
+    /// What waits here instead of at the driver, and why.
+    let room = WaitingRoom()
+    /// The places at the driver; nil: it takes any number.
+    let tags: TagSet?
+    /// What one request may be; see ``limits``.
+    let limitCell = RequestQueue.limitCells.take(1) { _ in QueueLimits() }
+    private static let limitCells = StablePool<QueueLimits>()
+    /// Whether the watch over what takes too long is set.
+    let isTimerSet = Atomic<Bool>(false)
+    let timerTag = Reaper.shared.newTag()
     private let workers: DiskWorkers
     private let keepsStyle: Bool
     private let capacityCell: Atomic<UInt64>
-    /// The driver, until it is let go; a bare address, because a reference on the hot path would be counted.
+    /// The driver, until it is let go; a bare address, because a reference on the hot path would be counted. Its lowest
+    /// bit says that there is more to look at than where the driver is: limits, tags, a pause, a timeout.
     private let link: Atomic<UInt>
+    private static let carefully: UInt = 1
+    private let look = Lock(())
 
-    init(gate: Gate, driver: any BlockDriver, profile: DriverProfile, name: String, keepsStyle: Bool) {
+    init(
+        gate: Gate, driver: any BlockDriver, profile: DriverProfile, name: String, keepsStyle: Bool, tags: TagSet? = nil
+    ) {
         self.gate = gate
         self.profile = profile
         self.keepsStyle = keepsStyle
+        self.tags = tags ?? (profile.queueDepth > 0 ? TagSet(depth: profile.queueDepth) : nil)
         capacityCell = Atomic(driver.capacity)
         let link = DriverLink(driver)
         self.link = Atomic(Retained.take(link))
         workers = DiskWorkers(name: name, limit: profile.style == .mayBlock ? 16 : 4)
+        limitCell.element = profile.limits ?? QueueLimits()
+        lookAgain()
     }
 
     deinit {
         // A disk that was never published: nobody called `letDriverGo`.
         letDriverGo()
+        Self.limitCells.giveBack(limitCell, count: 1)
     }
 
     /// How the driver's submit is called now.
@@ -66,12 +85,40 @@ final class RequestQueue: Sendable {
     /// Hands a slot to the driver. Only with a lease of the slot's held, so that the driver is there.
     @inline(__always)
     func dispatch(_ slot: Stable<BioSlot>) {
-        if slot.element.operation == .flush, !profile.hasWriteCache {
-            // Nothing is cached, so everything acknowledged is as durable as it will be.
-            Completion.answer(slot, .ok)
+        let bits = link.load(ordering: .relaxed)
+        guard bits & Self.carefully == 0, slot.element.operation != .flush else {
+            dispatchCarefully(slot)
             return
         }
-        Retained<DriverLink>.use(link.load(ordering: .relaxed)) { $0.driver.submit(Bio(slot)) }
+        Retained<DriverLink>.use(bits) { $0.driver.submit(Bio(slot)) }
+    }
+
+    /// The last step of every submission that was looked at.
+    func submitToDriver(_ slot: Stable<BioSlot>) {
+        Retained<DriverLink>.use(link.load(ordering: .relaxed) & ~Self.carefully) { $0.driver.submit(Bio(slot)) }
+    }
+
+    /// Sets the bit that sends submissions the careful way, or takes it off. What must not miss it is let in later than
+    /// this, or waited for.
+    func lookAgain() { look.withLock { _ in setCarefulBit() } }
+
+    private func setCarefulBit() {
+        if tags != nil || profile.timeout != nil || room.isPaused || limitCell.element.isLimiting {
+            link.bitwiseOr(Self.carefully, ordering: .sequentiallyConsistent)
+        } else {
+            link.bitwiseAnd(~Self.carefully, ordering: .sequentiallyConsistent)
+        }
+    }
+
+    /// The limits in force. Set only while nobody is inside and the gate is shut: those inside read them without a lock.
+    var limits: QueueLimits {
+        get { look.withLock { _ in limitCell.element } }
+        set {
+            look.withLock { _ in
+                limitCell.element = newValue
+                setCarefulBit()
+            }
+        }
     }
 
     /// Puts a slot in the line for the disk's worker threads, who give its submit lease back.
@@ -91,6 +138,8 @@ final class RequestQueue: Sendable {
         if gate.isDead {
             // Counted before the cut, but the driver has not seen it: it need not, and it shall not (R2).
             Completion.answer(slot, .gone)
+        } else if slot.element.todo.contains(.underWay) {
+            dispatchCarefully(slot)
         } else {
             dispatch(slot)
         }
@@ -99,11 +148,19 @@ final class RequestQueue: Sendable {
         OpenerCore.runPutOff()
     }
 
-    /// Fails what waits for a worker; the gate is dead. Returns how many that were.
+    /// Fails what waits here for anything: a worker, a resume, a tag, a flush, its next try. The gate is dead, so that
+    /// nothing more comes to wait. Returns how many that were.
+    @discardableResult
     func failWaiting() -> Int {
+        Reaper.shared.cancel(tag: timerTag)
         let waiting = workers.takeAll()
         answer(waiting, .gone)
-        return waiting.count
+        var count = waiting.count
+        for var list in room.takeAll() + [tags?.takeWaiting(of: self) ?? SlotList()] {
+            count += list.count
+            while let slot = list.popFirst() { Completion.answer(slot, .gone) }
+        }
+        return count
     }
 
     /// Answers slots that no driver has seen, with both their leases.
@@ -118,14 +175,14 @@ final class RequestQueue: Sendable {
 
     /// The driver, with the caller holding a ticket or having seen the gate drained.
     var driver: (any BlockDriver)? {
-        let bits = link.load(ordering: .acquiring)
+        let bits = link.load(ordering: .acquiring) & ~Self.carefully
         return bits == 0 ? nil : Retained<DriverLink>.use(bits) { $0.driver }
     }
 
     /// Drops the reference to the driver, and ends the workers. After the drain, once nobody calls it any more.
     func letDriverGo() {
         workers.end()
-        let bits = link.exchange(0, ordering: .acquiringAndReleasing)
+        let bits = link.exchange(0, ordering: .acquiringAndReleasing) & ~Self.carefully
         if bits != 0 { Retained<DriverLink>.release(bits) }
     }
 }

@@ -125,6 +125,7 @@ extension DiskRegistry {
             throw refuse("a sector size of \(size) cannot be: take 512 or 4096")
         }
         profile.physicalBlockSize = max(profile.physicalBlockSize, size)
+        profile.limits = try profile.effectiveLimits()
         guard driver.capacity <= Self.capacityLimit else {
             throw refuse("\(driver.capacity) sectors are more than a disk can have (\(Self.capacityLimit))")
         }
@@ -217,6 +218,7 @@ extension Disk {
     /// The add rolls back: nobody has seen the disk.
     func addFailed() {
         _ = queue.gate.kill()
+        queue.failWaiting()
         state.withLock { state in
             if state.lifecycle.state == .adding { state.lifecycle.addFailed() }
         }

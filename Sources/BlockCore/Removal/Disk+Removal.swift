@@ -78,6 +78,7 @@ extension Disk {
             let parked = queue.gate.kill()
             return { [self] in
                 failParked(parked)
+                queue.failWaiting()
                 done(.neverPublished)
             }
         case .noSuchDisk: return { done(.noSuchDisk) }
@@ -269,7 +270,7 @@ extension Disk {
                 let tag = run.waitingTag
                 return { [self] in
                     Reaper.shared.cancel(tag: tag)
-                    if wasFrozen { thaw() }
+                    if wasFrozen { letGo(queue.gate.thaw()) }
                     for waiter in waiters { waiter(.failed(answer)) }
                 }
             case .cut:
@@ -361,7 +362,8 @@ extension Disk {
             registry.addOwing(self)
             // Its own barrier: the walk must see every announcement and every entry that still read "open".
             queue.gate.cells.heavyFence()
-            var claimed = (claimed: 0, bytes: 0, delivering: 0)
+            // What a timeout has answered is owed since then.
+            var claimed = (claimed: faults.owed.value, bytes: faults.owedBytes.value, delivering: 0)
             for core in cores {
                 let more = core.claimOwed()
                 claimed.claimed += more.claimed

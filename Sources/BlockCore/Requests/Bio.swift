@@ -37,6 +37,16 @@ public struct Bio: ~Copyable {
         Completion.answer(slot, status)
     }
 
+    /// Gives it back unanswered; the core submits it again after `delay`, on a thread of the disk's workers.
+    ///
+    /// What waits like this is answered ``BlockStatus/gone`` at the disk's death. Like ``complete(_:)``, any thread may
+    /// call it, and the bio is no longer the driver's. Nothing wakes up while nothing waits.
+    public consuming func requeue(after delay: Duration = .zero) {
+        let slot = slot
+        discard self
+        Completion.requeue(slot, after: delay)
+    }
+
     /// Turns it into a number, for the user data of a ring. It is then owed through ``fromToken(_:)``.
     public consuming func intoToken() -> UInt64 {
         let slot = slot

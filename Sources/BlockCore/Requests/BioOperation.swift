@@ -34,12 +34,15 @@ public enum BioOperation: UInt8, Sendable, CaseIterable {
 
     /// Forced unit access: answered only when this write is durable. Only on write, discard and write zeroes.
     @inlinable public static var fua: BioFlags { BioFlags(rawValue: 1) }
-    /// Rather answer ``BlockStatus/again`` than wait for a freeze.
+    /// Rather answer ``BlockStatus/again`` than wait: for a freeze, a pause or a place at the driver, or for the rest of
+    /// an I/O that is too long for one request.
     @inlinable public static var noWait: BioFlags { BioFlags(rawValue: 2) }
     /// Write zeroes must leave the range allocated: no hole.
     @inlinable public static var noUnmap: BioFlags { BioFlags(rawValue: 4) }
     /// Write zeroes must be faster than writing them, else ``BlockStatus/notSupported``.
     @inlinable public static var fastZero: BioFlags { BioFlags(rawValue: 8) }
+    /// A flush first, which covers everything acknowledged so far. As ``fua``; an empty write with it is a flush.
+    @inlinable public static var preflush: BioFlags { BioFlags(rawValue: 16) }
 }
 
 /// A run of 512-byte sectors.

@@ -26,9 +26,9 @@ struct BioSlot: ~Copyable {
         /// The deadline has won and still reads the slot: a late answer waits those few instructions before it gives
         /// the slot back.
         case claiming = 3
+        /// A look at a request that is out for too long: taken for a few instructions, and given back or kept.
+        case timing = 4
     }
-    /// What is to be done when the driver has answered, before the submitter hears of it.
-    enum Afterwards: UInt8 { case deliver, flushForFUA }
 
     /// Keeps the atomic words off the slot's own address: that is where the thread sanitizer notes a change of any other
     /// field, and would take an atomic word there for part of it.
@@ -38,6 +38,8 @@ struct BioSlot: ~Copyable {
     let phase = Atomic<UInt32>(0)
     /// Tells the lives of the slot apart, so that a token that was used up is recognised.
     let generation = Atomic<UInt32>(0)
+    /// When the driver got it, on a disk that has a timeout; 0: the driver does not have it. Never the same twice.
+    let dispatched = Atomic<UInt64>(0)
 
     /// The next in whatever list the slot is in; 0: the last.
     var next: UInt = 0
@@ -45,11 +47,10 @@ struct BioSlot: ~Copyable {
     var core: Unretained<OpenerCore>?
     var operation: BioOperation = .read
     var flags: BioFlags = []
-    var afterwards: Afterwards = .deliver
+    /// Empty for most: then an answer is delivered without another look.
+    var todo: Todo = []
     /// Whether a worker runs the driver's submit, and gives the submit lease back after it.
     var isForWorker = false
-    /// Passes a frozen gate: the remover's own flush.
-    var isPrivileged = false
     /// Absolute on the disk.
     var sector: UInt64 = 0
     var sectorCount: UInt64 = 0
@@ -63,9 +64,10 @@ struct BioSlot: ~Copyable {
     /// The submitter's memory, where the driver got a copy.
     var bounced = IOMemory.none
     var buffer: IOBuffer?
-
-    /// Whether it changes the device, also while its flush for FUA is under way.
-    var isWrite: Bool { operation.isWrite || (operation == .flush && sectorCount > 0) }
+    /// The last value of ``dispatched``.
+    var lastDispatched: UInt64 = 0
+    /// What was asked, while the fields above say what its present step is; only with ``Todo/planned``.
+    var whole = WholeRequest()
 
     var byteCount: Int { operation.hasData ? memory.count : 0 }
 }

@@ -150,11 +150,15 @@ public enum UsageKind: Sendable, CaseIterable {
     }
 
     /// Whether as many leases came back as were given out. Exact once the state is shut and fenced.
-    public var isBalanced: Bool {
+    public var isBalanced: Bool { outstanding == 0 }
+
+    /// Leases that were given out and did not come back: never too few once the state is shut and fenced, and exact when
+    /// nothing moves.
+    public var outstanding: UInt64 {
         let arena = StripeArena.shared
         let outs = arena.sum(offset: offset, cell: Self.left, sequentially: isLocked)
         let ins = arena.sum(offset: offset, cell: Self.entered, sequentially: isLocked)
-        return outs == ins
+        return ins &- outs
     }
 
     /// Wakes the thread that waits for drains. Touches nothing but the immortal wake word.
