@@ -10,6 +10,9 @@ export SWIFT_BACKTRACE=enable=no
 # What Scripts/run and Scripts/test build with: a target that imports what it does not declare is an error.
 # shellcheck disable=SC2034  # used by the scripts that source this file
 build_flags=(--explicit-target-dependency-import-check error)
+# The release is one and the same for running, testing and installing, so that none of them builds it all over.
+# shellcheck disable=SC2034
+release_flags=(-c release --static-swift-stdlib --product platter "${build_flags[@]}")
 
 # One line, and out.
 die() {

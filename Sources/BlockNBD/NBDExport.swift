@@ -75,7 +75,7 @@ public final class NBDDiskDirectory: NBDExportDirectory {
     /// The directory of a registry.
     public init(_ registry: DiskRegistry) { self.registry = registry }
 
-    /// Adds an export on one listener, or on all.
+    /// Adds an export on one listener, or on all that serve every disk.
     /// - Returns: what ``remove(_:)`` takes.
     public func add(_ export: NBDExport, on listener: NBDListener? = nil) -> Int {
         state.withLock { state in
@@ -120,7 +120,10 @@ public final class NBDDiskDirectory: NBDExportDirectory {
     private var exportedDisks: [Disk] { registry.disks.filter(\.options.isExported) }
 
     private func added(on listener: NBDListener) -> [NBDExport] {
-        state.withLock { $0.added }.filter { $0.listener == nil || $0.listener === listener }.map(\.export)
+        // What was added for no listener of its own is served where every disk is, and nowhere else.
+        state.withLock { $0.added }.filter { added in
+            added.listener.map { $0 === listener } ?? listener.servesEveryDisk
+        }.map(\.export)
     }
 
     private static func export(of device: BlockDevice) -> NBDExport {

@@ -89,7 +89,8 @@ struct Platter: AsyncParsableCommand {
             return ExitStatus.failed.rawValue
         }
         let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
-        if let verb = arguments.first, !verb.hasPrefix("-"), !verbs.contains(verb) {
+        let aliases = configuration.subcommands.flatMap { $0.configuration.aliases }
+        if let verb = arguments.first, !verb.hasPrefix("-"), !(verbs + aliases).contains(verb) {
             Output.error("there is no verb '\(verb)'; there are \(verbs.joined(separator: " "))")
             return ExitStatus.usage.rawValue
         }

@@ -33,7 +33,7 @@ enum Samples {
     static let detail = DiskDetail(
         device: device, instance: "abc", generation: "1f", removal: "hide", profile: ["style": "inline"],
         settings: ["ro": "off"], holders: [opener], statistics: [StatisticsModel(device: "pl0")], ledger: ledger,
-        exports: [export])
+        exports: [export], notes: ["a note"])
     static let removal: RemovalModel = {
         var model = RemovalModel(
             outcome: "removed", disk: "pl0", diskseq: 7, mode: "surprise", requestedMode: "surprise", state: "gone")

@@ -57,7 +57,7 @@ import Testing
     @Test(arguments: [
         ("removed", false, ExitStatus.done), ("removed", true, .deadlinePassed), ("pending", false, .done),
         ("busy", false, .busy), ("failed", false, .failed), ("would-be-busy", false, .busy),
-        ("would-remove", false, .done), ("cancelled", false, .done),
+        ("would-remove", false, .done), ("cancelled", false, .failed),
     ])
     func `a report says how the command ends`(outcome: String, late: Bool, status: ExitStatus) {
         var report = RemovalModel(

@@ -155,8 +155,8 @@ private let mayLoop = geteuid() == 0 && shell("command -v losetup && losetup -f"
         #expect(refusal(missing)?.reason == "file: \(missing.path) does not exist: give size= to make it")
         _ = try folder.image("b", size: 8192)
         #expect(
-            refusal(options("b", size: 4096))?.reason
-                == "file: \(folder.path)/b has 8192 bytes, not the 4096 of size=: leave size= out, and resize the disk later"
+            refusal(options("b", size: 16384))?.reason
+                == "file: \(folder.path)/b has 8192 bytes, fewer than the 16384 of size=: leave size= out, and resize the disk later"
         )
         #expect(refusal(FileOptions(path: folder.path))?.reason.contains("is a directory") == true)
         _ = try folder.image("tiny", size: 100)

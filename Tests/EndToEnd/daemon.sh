@@ -105,9 +105,51 @@ test_a_wrong_configuration_is_told_with_file_line_and_key() {
     wrong 1 driver <<<$'[[disk]]\nname = "pl0"'
     wrong 3 size <<<$'[[disk]]\ndriver = "ram"\nsize = "1000"'
     wrong 2 '' <<<$'[serve]\nnbd = ['
+    wrong 2 loud <<<$'[serve]\nlog-level = "loud"'
+    wrong 3 foo <<<$'[serve]\nsocket = "/nowhere/x"\nnbd = ["foo"]'
+    wrong 2 loopback <<<$'[serve]\nhttp = "0.0.0.0:80"'
+    printf '\0\n' >"$dir/zero.toml"
+    expect 64 "$PLATTER" serve --config "$dir/zero.toml"
+    says 'zero.toml:1:' 'not text'
     expect 1 "$PLATTER" serve --config "$dir/nosuch.toml"
     says nosuch.toml
     [[ ! -e $PLATTER_SOCKET ]] || fail 'a daemon with a wrong configuration was there for a moment'
+}
+
+test_a_file_in_the_way_of_a_socket_stays() {
+    printf 'precious\n' | tee "$dir/socket" "$dir/other.lock" >"$dir/nbd"
+    expect 1 "$PLATTER" serve --config "$config" --socket "$dir/socket" ram size=1M
+    says "$dir/socket" 'not a socket'
+    expect 1 "$PLATTER" serve --config "$config" --socket "$dir/other" ram size=1M
+    says "$dir/other.lock"
+    # Here the start fails after the place was taken, and the end must not take what was never made.
+    expect 1 "$PLATTER" serve --config "$config" --nbd "unix:$dir/nbd" ram size=1M
+    says "$dir/nbd" 'not a socket'
+    for file in socket other.lock nbd; do equal "$(cat "$dir/$file")" precious "$file"; done
+    expect 1 "$PLATTER" serve --config "$config" --socket "$dir/none/socket" ram size=1M
+    says "$dir/none" 'make it'
+    [[ ! -e $dir/none ]] || fail 'a directory was made that nobody asked for'
+}
+
+test_a_resized_disk_of_the_configuration_comes_back() {
+    printf '[[disk]]\ndriver = "file"\nname = "data"\npath = "data.img"\nsize = "16M"\n' >"$dir/etc/platter.toml"
+    config=$dir/etc/platter.toml
+    start_daemon
+    # A path in a file starts at the file.
+    [[ -e $dir/etc/data.img ]] || fail 'the image is not beside its configuration'
+    expect 0 platter resize data 32M
+    stop_daemon
+    start_daemon
+    equal "$(field data size)" $((32 << 20)) 'the size after the restart'
+}
+
+test_a_removal_that_waited_is_told_in_the_log() {
+    start_daemon ram name=pl0 size=16M partscan=off
+    open_client 0 pl0
+    expect 0 platter remove pl0 --mode deferred
+    close_client 0
+    wait_for 10 'the disk is gone' is_absent pl0
+    wait_for 5 'the log says so' grep -q 'disk removed.*mode=deferred' "$daemon_log"
 }
 
 test_events_are_told_one_a_line() {

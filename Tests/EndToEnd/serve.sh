@@ -156,6 +156,20 @@ test_an_export_of_its_own() {
     platter show pl0 --json | jq -e '.exports | length == 1' || fail 'the new disk has the old export'
 }
 
+test_an_address_of_its_own_offers_nothing_else() {
+    need nbdinfo
+    start_daemon ram name=pl0 size=16M
+    expect 0 platter export pl0 nbd name=private
+    # A relative path is meant where it was typed.
+    expect 0 platter export pl0 nbd name=public address=unix:public.sock ro=on
+    says "$dir/public.sock"
+    expect 0 nbdinfo --list --json "nbd+unix://?socket=$dir/public.sock"
+    equal "$(jq -r '[.exports[]."export-name"] | join(" ")' "$dir/out")" public 'what is offered there'
+    expect 1 nbdinfo "nbd+unix:///private?socket=$dir/public.sock"
+    expect 0 platter show pl0
+    says '1  nbd+unix:///private' '2  nbd+unix:///public'
+}
+
 test_completions_are_there() {
     local shell
     for shell in bash zsh fish; do

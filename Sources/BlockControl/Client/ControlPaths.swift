@@ -8,6 +8,8 @@ public struct ControlPaths: Sendable, Equatable {
     public let directory: String
     /// The control socket.
     public let socket: String
+    /// Whether somebody named the place: then its directory is his to make.
+    public let isNamed: Bool
 
     /// The NBD socket beside it.
     public var nbdSocket: String { directory + "/nbd.sock" }
@@ -23,10 +25,12 @@ public struct ControlPaths: Sendable, Equatable {
     ) {
         func set(_ name: String) -> String? { environment(name).flatMap { $0.isEmpty ? nil : $0 } }
         if let named = given ?? set("PLATTER_SOCKET") {
+            isNamed = true
             socket = HostFile.absolute(named)
             let slash = socket.lastIndex(of: "/") ?? socket.startIndex
             directory = slash == socket.startIndex ? "/" : String(socket[..<slash])
         } else {
+            isNamed = false
             if userID == 0 {
                 directory = "/run/platter"
             } else if let runtime = set("XDG_RUNTIME_DIR") {
@@ -45,11 +49,14 @@ public struct ControlPaths: Sendable, Equatable {
     /// - Throws: ``Problem`` of the kind `not-permitted`.
     public func checkOwner(userID: UInt32 = Host.userID) throws(Problem) {
         guard isShared, let status = HostFile.status(directory, followingLinks: false) else { return }
-        guard status.kind == .directory, status.owner == userID, status.mode & 0o077 == 0 else {
+        // Root may use a user's daemon: then the directory must be that user's.
+        let owner = userID == 0 ? UInt32(directory.dropFirst("/tmp/platter-".count)) ?? 0 : userID
+        guard status.kind == .directory, status.owner == owner || status.owner == userID, status.mode & 0o077 == 0
+        else {
             throw Problem(
                 .notPermitted,
-                "\(directory) is not a directory of user \(userID) alone, so its socket is not trusted; "
-                    + "name another with --socket or PLATTER_SOCKET",
+                "\(directory) is not a directory of user \(owner) alone, so its socket is not trusted; "
+                    + "remove it, or name another place with --socket or PLATTER_SOCKET",
                 errno: "EACCES")
         }
     }

@@ -118,18 +118,21 @@ public struct DiskDetail: Codable, Sendable, Equatable {
     public var ledger: LedgerModel
     /// What clients can connect to.
     public var exports: [ExportModel]
+    /// What the driver, the queue and the last scan of the table have to say; empty when all is well.
+    public var notes: [String]
 
     /// The parts that are of the device itself stand beside the others, not inside.
     enum CodingKeys: String, CodingKey {
-        case instance, generation, removal, profile, settings, holders, statistics, ledger, exports
+        case instance, generation, removal, profile, settings, holders, statistics, ledger, exports, notes
     }
 
     /// All about a disk.
     public init(
         device: DeviceModel, instance: String, generation: String, removal: String?, profile: [String: String],
         settings: [String: String], holders: [OpenerModel], statistics: [StatisticsModel], ledger: LedgerModel,
-        exports: [ExportModel]
+        exports: [ExportModel], notes: [String]
     ) {
+        self.notes = notes
         self.device = device
         self.instance = instance
         self.generation = generation
@@ -155,6 +158,7 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         statistics = try container.decode([StatisticsModel].self, forKey: .statistics)
         ledger = try container.decode(LedgerModel.self, forKey: .ledger)
         exports = try container.decode([ExportModel].self, forKey: .exports)
+        notes = try container.decode([String].self, forKey: .notes)
     }
 
     /// Writes the device's own keys and the others into one object.
@@ -170,6 +174,7 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         try container.encode(statistics, forKey: .statistics)
         try container.encode(ledger, forKey: .ledger)
         try container.encode(exports, forKey: .exports)
+        try container.encode(notes, forKey: .notes)
     }
 
     /// The ETag of the disk: instance, sequence number and generation.

@@ -116,7 +116,8 @@ public struct RemovalModel: Codable, Sendable, Equatable {
         switch outcome {
         case "removed": deadlinePassed ? .deadlinePassed : .done
         case "busy", "would-be-busy": .busy
-        case "failed": .failed
+        // Who waited for the end, and it was taken back, has a disk that lives.
+        case "failed", "cancelled": .failed
         default: .done
         }
     }

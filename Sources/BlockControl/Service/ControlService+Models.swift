@@ -45,7 +45,7 @@ extension ControlService {
             holders: openers.filter { device.partitionNumber == 0 || $0.device == device.name }
                 .map(OpenerModel.init),
             statistics: devices.map { StatisticsModel(device: $0.name, $0.statistics()) },
-            ledger: LedgerModel(disk.ledger()), exports: exports)
+            ledger: LedgerModel(disk.ledger()), exports: exports, notes: disk.partitionWarnings + disk.driverNotes)
     }
 
     func tag(of disk: Disk) -> DiskTag {

@@ -22,6 +22,7 @@ extension ControlService {
         case .pending(let report):
             let model = RemovalModel(report, outcome: "pending", requested: mode)
             logger.notice("disk removal pending", metadata: ControlService.metadata(model))
+            if pendingRemovals.insert(disk.identity) { logEnd(of: disk, mode) }
             return model
         case .busy(let report):
             let model = RemovalModel(report, outcome: "busy", requested: mode)
@@ -46,6 +47,23 @@ extension ControlService {
                 outcome: "removed", disk: disk.name, diskseq: disk.sequence, mode: mode.rawValue,
                 requestedMode: mode.rawValue, state: "gone")
         case .noSuchDisk: throw Problem.noSuchDisk(name)
+        }
+    }
+
+    /// The end of a removal that nobody waits for is said in the log, once, with what became of it.
+    private func logEnd(of disk: Disk, _ mode: RemovalMode) {
+        let identity = disk.identity
+        disk.requestRemoval(mode, deadline: .seconds(365 * 86_400), wait: true) { [logger, pendingRemovals] outcome in
+            pendingRemovals.remove(identity)
+            switch outcome {
+            case .removed(let report):
+                let model = RemovalModel(report, outcome: "removed", requested: mode)
+                logger.notice("disk removed", metadata: ControlService.metadata(model))
+            case .failed(let report):
+                let model = RemovalModel(report, outcome: "failed", requested: mode)
+                logger.error("disk removal failed", metadata: ControlService.metadata(model))
+            case .pending, .busy, .neverPublished, .cancelled, .noSuchDisk: break
+            }
         }
     }
 

@@ -12,6 +12,7 @@ public struct ControlService: Sendable {
     let version: String
     let started: Instant
     let logger: Logger
+    let pendingRemovals = PendingRemovals()
 
     /// A service over these.
     public init(registry: DiskRegistry, backend: any ControlBackend, version: String, logger: Logger) {
@@ -179,4 +180,13 @@ extension Duration {
     public var asSeconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
+}
+
+/// Disks whose removal waits for openers and whose end is to be logged.
+final class PendingRemovals: Sendable {
+    private let disks = Lock<Set<UInt64>>([])
+
+    /// False: it is among them already.
+    func insert(_ identity: UInt64) -> Bool { disks.withLock { $0.insert(identity).inserted } }
+    func remove(_ identity: UInt64) { disks.withLock { _ = $0.remove(identity) } }
 }

@@ -57,7 +57,8 @@ extension OpenAPIDocument {
                       "holders",
                       "statistics",
                       "ledger",
-                      "exports"
+                      "exports",
+                      "notes"
                     ],
                     "properties": {
                       "instance": {"type": "string"},
@@ -68,7 +69,8 @@ extension OpenAPIDocument {
                       "holders": {"type": "array", "items": {"$ref": "#/components/schemas/Opener"}},
                       "statistics": {"type": "array", "items": {"$ref": "#/components/schemas/Statistics"}},
                       "ledger": {"$ref": "#/components/schemas/Ledger"},
-                      "exports": {"type": "array", "items": {"$ref": "#/components/schemas/Export"}}
+                      "exports": {"type": "array", "items": {"$ref": "#/components/schemas/Export"}},
+                      "notes": {"type": "array", "items": {"type": "string"}}
                     }
                   }
                 ]

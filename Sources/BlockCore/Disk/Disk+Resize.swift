@@ -32,7 +32,7 @@ extension Disk {
                 errno: error.errno, disk: name, sequence: sequence,
                 reason: error == .notSupported
                     ? "a \(driverName) disk such as \(name) cannot change its size"
-                    : "\(name) cannot be resized: \(error)")
+                    : "\(name) cannot be resized: \(error.words)")
         }
         settle(capacity: sectors, from: old)
     }

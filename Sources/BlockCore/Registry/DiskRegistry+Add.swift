@@ -72,7 +72,8 @@ extension DiskRegistry {
             if scan.timedOut { notes.append("PLATTER_SCAN=timeout") }
             // 7 The partitions, as devices of their own.
             try options.beforeStep?(7)
-            let (partitions, warnings) = disk.makePartitions(scan.result)
+            var (partitions, warnings) = disk.makePartitions(scan.result)
+            if scan.timedOut { warnings.append("the partition table was not read: the driver did not answer in time") }
             undo.append { disk.dropPartitions() }
             disk.install(partitions, scan.result, warnings)
         } else {

@@ -150,3 +150,20 @@ public enum RemovalOutcome: Sendable {
     /// No such disk.
     case noSuchDisk
 }
+
+extension RemovalOutcome: CustomStringConvertible {
+    /// One line for people; the report has the rest.
+    public var description: String {
+        switch self {
+        case .removed(let report):
+            "\(report.disk) is removed (\(report.mode.rawValue)): \(report.failed) I/Os failed, "
+                + "\(report.quarantined) in quarantine, flush \(report.flush.rawValue)"
+        case .pending(let report): "\(report.disk) goes when its openers have left"
+        case .busy(let report): "\(report.disk) is in use by \(report.openers.count) openers, and stays"
+        case .failed(let report): "\(report.disk) could not be flushed, and stays"
+        case .neverPublished: "the add was cancelled"
+        case .cancelled: "the removal was taken back"
+        case .noSuchDisk: "there is no such disk"
+        }
+    }
+}

@@ -51,6 +51,26 @@ public enum BlockStatus: UInt8, Error, Sendable, CaseIterable {
         }
     }
 
+    /// A few words for people.
+    public var words: String {
+        switch self {
+        case .ok: "done"
+        case .ioError: "an I/O error"
+        case .gone: "the disk is gone"
+        case .dropped: "the driver dropped the request"
+        case .notSupported: "the driver does not support it"
+        case .outOfRange: "beyond the end of the disk"
+        case .invalid: "malformed"
+        case .readOnly: "read-only"
+        case .noSpace: "no room is left for it"
+        case .noMemory: "no memory is left"
+        case .again: "it would have to wait"
+        case .timedOut: "no answer in time"
+        case .medium: "the medium cannot be read there"
+        case .noMedium: "there is no medium"
+        }
+    }
+
     /// The status for an error number that a system call of a driver returned; ``ioError`` where nothing fits better.
     public init(errno: Int32) {
         switch errno {

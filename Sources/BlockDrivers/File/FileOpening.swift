@@ -23,9 +23,9 @@ package struct FileOpening {
             try Self.lock(file, options)
             if isNew, let size = options.size { try Self.setSize(file, size) }
             let size = isNew ? options.size ?? 0 : facts.size
-            if let wanted = options.size, wanted != size {
+            if let wanted = options.size, wanted > size {
                 throw Self.error(
-                    "\(path) has \(size) bytes, not the \(wanted) of size=: leave size= out, and resize the disk later",
+                    "\(path) has \(size) bytes, fewer than the \(wanted) of size=: leave size= out, and resize the disk later",
                     22)
             }
             logicalBlockSize = try Self.blockSize(options, facts)

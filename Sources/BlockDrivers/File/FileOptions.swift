@@ -18,7 +18,8 @@ public struct FileOptions: Sendable, Equatable {
     public var isReadOnly = false
     /// Past the page cache.
     public var isDirect = false
-    /// The size in bytes that a missing file is made with; an existing one must have it.
+    /// The size in bytes that a missing file is made with. An existing one must have as much, and has more once its disk was
+    /// resized.
     public var size: UInt64?
     /// How its I/O is done.
     public var engine = Engine.auto

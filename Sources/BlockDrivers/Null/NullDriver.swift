@@ -22,12 +22,10 @@ public final class NullDriver: BlockDriver {
         if bio.operation == .read { bio.memory.zero() }  // what was in the buffer is nobody's business
         line.pass(bio)
     }
-    /// All of it is a hole.
-    public func extents(of range: SectorRange) -> [DeviceExtent] { [DeviceExtent(count: range.count, kind: .hole)] }
     /// `answer=on|off`; turned on, it gives the answers that are due.
     public func set(_ key: String, to value: String) throws(DriverSettingError) {
         guard key == "answer", value == "on" || value == "off" else {
-            throw DriverSettingError("null: \(key)=\(value) cannot be set: use answer=on|off")
+            throw DriverSettingError("null: \(key)=\(value) cannot be set: only answer=on|off can")
         }
         line.isOpen = value == "on"
     }

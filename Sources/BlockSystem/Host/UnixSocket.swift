@@ -7,13 +7,14 @@ public enum UnixSocket {
     /// The longest path that fits a socket's address, in bytes.
     public static let pathLimit = 107
 
-    /// A bound and listening stream socket that only its owner may connect to; whatever was at the path is replaced.
+    /// A bound and listening stream socket that only its owner may connect to; a socket that was at the path is replaced.
     ///
     /// It is bound beside the path and moved there when it listens, so a socket that can be seen can be connected to.
-    /// - Throws: ENAMETOOLONG for a path of more than ``pathLimit`` bytes.
+    /// - Throws: ENAMETOOLONG for a path of more than ``pathLimit`` bytes, EEXIST where something else than a socket is.
     public static func listen(path: String, mode: UInt32 = 0o600) throws(SystemError) -> Int32 {
         let early = path + ".new"
         guard early.utf8.count <= pathLimit else { throw SystemError(errno: ENAMETOOLONG) }
+        guard mayReplace(early), mayReplace(path) else { throw SystemError(errno: EEXIST) }
         let descriptor = socket(AF_UNIX, streamType | closeOnExec, 0)
         guard descriptor >= 0 else { throw SystemError(errno: errno) }
         unlink(early)
@@ -27,6 +28,12 @@ public enum UnixSocket {
             throw error
         }
         return descriptor
+    }
+
+    /// Whether nothing is there, or a socket: what is somebody's file or directory stays.
+    public static func mayReplace(_ path: String) -> Bool {
+        guard let status = HostFile.status(path, followingLinks: false) else { return true }
+        return status.kind == .socket
     }
 
     /// Sends one datagram to a socket of the file system, or of the abstract name space where the path starts with `@`.

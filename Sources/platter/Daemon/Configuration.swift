@@ -39,6 +39,8 @@ package struct Configuration: Sendable, Equatable {
     package var metricsAreOpen: Bool?
     package var logLevel: String?
     package var disks: [DiskPlan] = []
+    /// Where the keys of `[serve]` stand: FILE:LINE.
+    package var places: [String: String] = [:]
 
     static let serveKeys = ["socket", "nbd", "http", "token-file", "metrics-open", "log-level"]
 
@@ -70,6 +72,14 @@ package struct Configuration: Sendable, Equatable {
     /// The configuration in a text.
     /// - Throws: ``Problem`` with file, line and key.
     package init(text: String, file: String) throws(Problem) {
+        // What a crash left behind must not pass for a configuration without disks.
+        let isText = { (line: Substring) in !line.contains("\0") && !line.contains("\u{FFFD}") }
+        let texts = text.split(separator: "\n", omittingEmptySubsequences: false)
+        if let broken = texts.firstIndex(where: { !isText($0) }) {
+            throw Problem(
+                .usage, "\(file):\(broken + 1): this is not text: the file is damaged, or no configuration",
+                errno: "EINVAL")
+        }
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)
@@ -101,6 +111,7 @@ package struct Configuration: Sendable, Equatable {
     private mutating func read(_ serve: TOMLTable, _ reader: ConfigurationReader) throws(Problem) {
         for key in serve.keys {
             guard let value = serve[key] else { continue }
+            places[key] = reader.place(of: key, in: "serve", 0)
             func one() throws(Problem) -> String { try reader.text(value, key, in: "serve", 0) }
             switch key {
             case "socket": socket = try one()
@@ -127,13 +138,19 @@ private struct ConfigurationReader {
     let lines: ConfigurationLines
 
     func wrong(_ reason: String, _ key: String, in table: String = "", _ index: Int = 0) -> Problem {
-        let line = lines.line(of: key, in: table, index)
-        return Problem(.usage, "\(file):\(line): \(reason)", errno: "EINVAL")
+        Problem(.usage, "\(place(of: key, in: table, index)): \(reason)", errno: "EINVAL")
+    }
+
+    func place(of key: String, in table: String, _ index: Int) -> String {
+        "\(file):\(lines.line(of: key, in: table, index))"
     }
 
     func disk(_ table: TOMLTable, index: Int) throws(Problem) -> DiskPlan {
         var parameters: [Parameter] = []
         var driver: String?
+        // A path in a file means the same wherever the daemon is started.
+        let slash = file.lastIndex(of: "/")
+        let directory = HostFile.absolute(slash.map { String(file[...$0]) } ?? "")
         var places = ["": lines.line(of: "", in: "disk", index)]
         for key in table.keys {
             guard let value = table[key] else { continue }
@@ -143,7 +160,7 @@ private struct ConfigurationReader {
                 continue
             }
             for text in try texts(value, key, in: "disk", index) {
-                parameters.append(DriverWords.absolute(Parameter(key: key, value: text), of: ""))
+                parameters.append(DriverWords.absolute(Parameter(key: key, value: text), of: "", from: directory))
             }
         }
         guard let driver else {

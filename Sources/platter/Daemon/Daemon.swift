@@ -74,12 +74,19 @@ final class Daemon: Sendable {
     }
 
     private let isAsked = Lock(false)
+    private let isBound = Lock(false)
 
     // MARK: Coming
 
     /// One daemon for a control socket: whoever holds the lock file.
     private static func takePlace(_ paths: ControlPaths) throws(Problem) -> LockFile {
         if HostFile.status(paths.directory) == nil {
+            guard !paths.isNamed else {
+                throw Problem(
+                    .failed,
+                    "there is no directory \(paths.directory) for the control socket: make it, or name "
+                        + "another place with --socket", errno: "ENOENT")
+            }
             do throws(SystemError) {
                 try HostFile.makeDirectory(paths.directory, mode: 0o700)
             } catch {
@@ -91,6 +98,11 @@ final class Daemon: Sendable {
             }
         }
         try paths.checkOwner()
+        guard UnixSocket.mayReplace(paths.socket) else {
+            throw Problem(
+                .failed, "\(paths.socket) is there and is not a socket: name another place with --socket",
+                errno: "EEXIST")
+        }
         do throws(SystemError) {
             return try LockFile(path: paths.lockFile)
         } catch {
@@ -101,9 +113,10 @@ final class Daemon: Sendable {
                     "a daemon\(holder) serves \(paths.socket) already; use it, or name another socket with --socket",
                     errno: "EBUSY")
             }
+            let why = error.name == "EEXIST" ? "it is there, and it is none" : "\(error)"
             throw Problem(
                 error.name == "EACCES" ? .notPermitted : .failed,
-                "the lock file \(paths.lockFile) cannot be taken: \(error); name another place with --socket",
+                "the lock file \(paths.lockFile) cannot be taken: \(why); name another place with --socket",
                 errno: error.name)
         }
     }
@@ -130,6 +143,7 @@ final class Daemon: Sendable {
         if let http = plan.http { try await serveTCP(http.host, http.port) }
         do {
             try await control.listen(unix: plan.paths.socket)
+            isBound.withLock { $0 = true }
         } catch let error as SystemError {
             throw Problem(
                 error.name == "EACCES" ? .notPermitted : .failed,
@@ -181,6 +195,10 @@ final class Daemon: Sendable {
     @discardableResult
     private func stop(_ ends: AsyncStream<End>) async -> ExitStatus {
         plan.manager.notify("STOPPING=1")
+        let names = registry.disks.map(\.name).joined(separator: " ")
+        if !names.isEmpty {
+            logger.info("removing disks, for up to 30 s; another signal cuts them", metadata: ["disks": "\(names)"])
+        }
         await control.stopListening()
         nbd.stopListening()
         let impatience = Task {
@@ -200,7 +218,8 @@ final class Daemon: Sendable {
                 continuation.resume()
             }
         }
-        HostFile.remove(plan.paths.socket)
+        // Only what this daemon made: a start that failed leaves what it found.
+        if isBound.withLock({ $0 }) { HostFile.remove(plan.paths.socket) }
         if let directory = plan.privateDirectory {
             HostFile.remove(plan.paths.lockFile)
             HostFile.remove(directory + "/nbd.sock")

@@ -28,14 +28,22 @@ final class NBDExports: Sendable {
 
     /// Serves every disk at an address.
     func listen(on address: SocketAddress) throws(Problem) -> NBDListener {
-        try listen(on: address, servesEveryDisk: true)
+        try listen(on: address, servesEveryDisk: true, option: "--nbd")
     }
 
-    private func listen(on address: SocketAddress, servesEveryDisk: Bool) throws(Problem) -> NBDListener {
+    private func listen(
+        on address: SocketAddress, servesEveryDisk: Bool, option: String
+    ) throws(Problem) -> NBDListener {
+        if case .unix(let path) = address, !UnixSocket.mayReplace(path) {
+            throw Problem(
+                .failed,
+                "cannot serve NBD at \(address): what is there is not a socket: choose another address with "
+                    + option, errno: "EEXIST")
+        }
         do throws(SystemError) {
             return try server.listen(on: address, servesEveryDisk: servesEveryDisk, mode: 0o600)
         } catch {
-            let hint = error.name == "EADDRINUSE" ? "; another server has it: choose another address with --nbd" : ""
+            let hint = error.name == "EADDRINUSE" ? "; another server has it: choose another with \(option)" : ""
             throw Problem(
                 error.name == "EACCES" || error.name == "EPERM" ? .notPermitted : .failed,
                 "cannot serve NBD at \(address): \(error)\(hint)", errno: error.name)
@@ -58,7 +66,15 @@ final class NBDExports: Sendable {
                 }
             }
         }
-        return models + added.withLock { $0 }.map(\.model).filter { device == nil || $0.device == device }
+        for one in added.withLock({ $0 }) where device == nil || one.model.device == device {
+            let places = one.listener.map { [$0.address] } ?? addresses
+            models += places.map { place in
+                var model = one.model
+                model.uri = place.uri(export: one.model.name)
+                return model
+            }
+        }
+        return models
     }
 
     /// Offers a device under a name, at the daemon's addresses or at one of its own.
@@ -95,7 +111,9 @@ final class NBDExports: Sendable {
                 .exists, "an export is called '\(name)' already; give another with name=", errno: "EEXIST",
                 disk: device.disk.name, diskseq: device.disk.sequence)
         }
-        let listener = try address.map { (address) throws(Problem) in try listen(on: address, servesEveryDisk: false) }
+        let listener = try address.map { (address) throws(Problem) in
+            try listen(on: address, servesEveryDisk: false, option: "address=")
+        }
         let id = directory.add(
             NBDExport(name: name, description: "\(device.name)", device: device, isReadOnly: isReadOnly), on: listener)
         let model = ExportModel(
@@ -115,7 +133,7 @@ final class NBDExports: Sendable {
         }
         guard let found else {
             throw Problem(
-                .notFound, "there is no export '\(id)'; 'platter export' printed the ids there are", errno: "ENOENT")
+                .notFound, "there is no export '\(id)'; 'platter show NAME' lists the ids there are", errno: "ENOENT")
         }
         forget(found)
         return found.model

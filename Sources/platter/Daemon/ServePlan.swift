@@ -27,16 +27,26 @@ struct ServePlan: Sendable {
         // A client that hands over a socket wants a server of its own, and so does a command that is run beside one.
         let isCaptive = verb.command != nil || (!manager.sockets.isEmpty && !manager.isListening)
         let level = verb.logLevel ?? configuration.logLevel ?? (isCaptive ? "warning" : "info")
-        guard let logLevel = Logger.Level(rawValue: level) else {
-            let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
-            throw Problem(.usage, "there is no log level '\(level)'; there are \(levels)", errno: "EINVAL")
+        logLevel = try configuration.locating("log-level", unless: verb.logLevel != nil) { () throws(Problem) in
+            guard let known = Logger.Level(rawValue: level) else {
+                let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+                throw Problem(.usage, "there is no log level '\(level)'; there are \(levels)", errno: "EINVAL")
+            }
+            return known
         }
-        self.logLevel = logLevel
 
         let socket = verb.socket ?? (isCaptive ? nil : configuration.socket)
-        let addresses = try (verb.nbd.isEmpty ? configuration.nbd ?? [] : verb.nbd).filter { $0 != "none" }
-            .map { (text) throws(Problem) in try SocketAddress.parse(text, option: "--nbd") }
-        http = try (verb.http ?? configuration.http).map { (text) throws(Problem) in try ServePlan.loopback(text) }
+        let addresses = try configuration.locating("nbd", unless: !verb.nbd.isEmpty) { () throws(Problem) in
+            try (verb.nbd.isEmpty ? configuration.nbd ?? [] : verb.nbd).filter { $0 != "none" }
+                .map { (text) throws(Problem) in
+                    try SocketAddress.parse(text, option: verb.nbd.isEmpty ? "'nbd'" : "--nbd")
+                }
+        }
+        http = try configuration.locating("http", unless: verb.http != nil) { () throws(Problem) in
+            try (verb.http ?? configuration.http).map { (text) throws(Problem) in
+                try ServePlan.loopback(text, option: verb.http == nil ? "'http'" : "--http")
+            }
+        }
         metricsAreOpen = verb.metricsOpen || configuration.metricsAreOpen ?? false
         disks = configuration.disks
         if let driver = verb.driver.first {
@@ -65,17 +75,31 @@ struct ServePlan: Sendable {
     }
 
     /// Only this machine's own addresses: there is no encryption, and a token in the clear is none.
-    static func loopback(_ text: String) throws(Problem) -> (host: String, port: Int) {
+    static func loopback(_ text: String, option: String = "--http") throws(Problem) -> (host: String, port: Int) {
         let address = text.hasPrefix("tcp:") ? text : "tcp:" + text
         guard case .tcp(let host, let port)? = SocketAddress(address) else {
-            throw Problem(.usage, "--http takes HOST:PORT, such as 127.0.0.1:8080, not '\(text)'", errno: "EINVAL")
+            throw Problem(.usage, "\(option) takes HOST:PORT, such as 127.0.0.1:8080, not '\(text)'", errno: "EINVAL")
         }
         guard host == "localhost" || host == "::1" || host.hasPrefix("127.") else {
             throw Problem(
                 .usage,
-                "--http \(text): only loopback addresses are served, such as 127.0.0.1:\(port); "
+                "\(option) \(text): only loopback addresses are served, such as 127.0.0.1:\(port); "
                     + "from afar go through ssh or a TLS proxy", errno: "EINVAL")
         }
         return (host, Int(port))
+    }
+}
+
+extension Configuration {
+    /// An error about a value of `[serve]` gets the place where the value stands, unless the command line gave it.
+    func locating<Value>(
+        _ key: String, unless isFromCommandLine: Bool, _ body: () throws(Problem) -> Value
+    ) throws(Problem) -> Value {
+        do throws(Problem) {
+            return try body()
+        } catch {
+            guard !isFromCommandLine, let place = places[key] else { throw error }
+            throw Problem(error.kind, "\(place): \(error.detail)", errno: error.errno)
+        }
     }
 }

@@ -25,11 +25,15 @@ extension DiskDetail {
             let label = part.partLabel.map { "  \"\($0)\"" } ?? ""
             fact("partition", "\(part.name)  \(Units.short(part.size))  from sector \(part.start ?? 0)\(label)")
         }
-        for export in exports { fact("export", export.uri + (export.readOnly ? "  (read-only)" : "")) }
+        for export in exports {
+            let id = export.id.map { "\($0)  " } ?? ""
+            fact("export", id + export.uri + (export.readOnly ? "  (read-only)" : ""))
+        }
         if holders.isEmpty { fact("openers", "none") }
         for holder in holders { fact("opener", holder.text) }
         for one in statistics { fact("I/O", one.text) }
         fact("ledger", ledger.text)
+        for note in notes { fact("note", note) }
         return lines.joined(separator: "\n")
     }
 

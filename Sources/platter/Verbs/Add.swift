@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BlockControl
+import BlockDrivers
 import BlockSystem
 
 struct AddVerb: AsyncParsableCommand {
@@ -13,7 +14,7 @@ struct AddVerb: AsyncParsableCommand {
             Every driver: name= ro=on|off sector-size=512|4096 partscan=on|off export=all|none.
             """)
 
-    @Argument(help: "The driver.")
+    @Argument(help: "The driver.", completion: .list(DriverCatalogue.names))
     var driver: String
     @Argument(help: ArgumentHelp("Its keys; a bare first word is the path.", valueName: "key=value"))
     var parameters: [String] = []
@@ -27,6 +28,7 @@ struct AddVerb: AsyncParsableCommand {
             try Output.json(detail)
         } else {
             Output.line(detail.device.name)
+            for note in detail.notes { Output.error("\(detail.device.name): \(note)") }
         }
     }
 }
@@ -40,9 +42,12 @@ enum DriverWords {
         words.map { absolute(Parameter($0), of: driver) }
     }
 
-    static func absolute(_ parameter: Parameter, of driver: String) -> Parameter {
+    /// - Parameter directory: where relative paths start; nil: at this process's directory.
+    static func absolute(_ parameter: Parameter, of driver: String, from directory: String? = nil) -> Parameter {
         let isPath = parameter.key.map(paths.contains) ?? (driver == "file")
         guard isPath, !parameter.value.isEmpty else { return parameter }
-        return Parameter(key: parameter.key, value: HostFile.absolute(parameter.value))
+        let isRelative = !parameter.value.hasPrefix("/")
+        let path = isRelative ? directory.map { $0 + "/" + parameter.value } ?? parameter.value : parameter.value
+        return Parameter(key: parameter.key, value: HostFile.absolute(path))
     }
 }

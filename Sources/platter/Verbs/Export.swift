@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BlockControl
+import BlockSystem
 
 struct ExportVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,8 +23,16 @@ struct ExportVerb: AsyncParsableCommand {
     @OptionGroup var output: PrintOptions
 
     func run() async throws {
-        let request = ExportRequest(device: name, kind: kind, parameters: parameters.map(Parameter.init).object)
+        let request = ExportRequest(device: name, kind: kind, parameters: parameters.map(ExportVerb.parameter).object)
         let export = try await daemon.client.send(.addExport, body: request, as: ExportModel.self)
         if output.json { try Output.json(export) } else { Output.line("\(export.id ?? "-") \(export.uri)") }
+    }
+
+    // The daemon has another current directory: a socket is made where it was typed.
+    private static func parameter(_ word: String) -> Parameter {
+        let parameter = Parameter(word)
+        guard parameter.key == "address", parameter.value.hasPrefix("unix:") else { return parameter }
+        return Parameter(
+            key: parameter.key, value: "unix:" + HostFile.absolute(String(parameter.value.dropFirst("unix:".count))))
     }
 }

@@ -21,9 +21,12 @@ struct RemoveVerb: AsyncParsableCommand {
     var names: [String] = []
     @Flag(help: "All disks.")
     var all = false
-    @Option(help: "How: safe, deferred, hide, soft, hard or surprise.")
+    @Option(
+        help: "How: safe, deferred, hide, soft, hard or surprise.",
+        completion: .list(["safe", "deferred", "hide", "soft", "hard", "surprise"]))
     var mode: String?
-    @Option(help: "How long flush and drain may take, such as 5s; 30s, or 1s for surprise, where it is not given.")
+    @Option(
+        help: "How long flush and drain may take, and --wait waits, such as 5s; 30s, or 1s for surprise, if not given.")
     var timeout: String?
     @Flag(help: "Wait for the end also with deferred, hide and soft.")
     var wait = false
@@ -98,12 +101,14 @@ struct Removal: Sendable {
     private func print(_ answers: [Answer]) throws -> ExitStatus {
         var status = ExitStatus.done
         var reports: [RemovalModel] = []
+        var waitedInVain: [String] = []
         for answer in answers {
             switch answer {
             case .report(let report):
                 reports.append(report)
                 let stillThere = request.wait == true && report.outcome == "pending"
                 status = status.and(stillThere ? .busy : report.exitStatus)
+                if stillThere { waitedInVain.append(report.disk) }
             case .cancelled(let name):
                 if !isJSON { Output.line("\(name): the removal was taken back") }
             case .problem(let problem):
@@ -119,6 +124,11 @@ struct Removal: Sendable {
             }
         } else {
             for report in reports { Output.line(report.text) }
+        }
+        for disk in waitedInVain {
+            Output.error(
+                "\(disk): its openers have not left in time; it still goes when they have, and --cancel takes that back"
+            )
         }
         for case .problem(let problem) in answers { Output.error(problem.detail) }
         return status

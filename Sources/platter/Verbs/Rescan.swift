@@ -6,7 +6,8 @@ import BlockControl
 struct RescanVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rescan",
-        abstract: "Read the partition table of a disk again and make its partitions devices.")
+        abstract: "Read the partition table of a disk again and make its partitions devices.",
+        discussion: "Happens by itself when the last writer of the whole disk closes it; partscan=off prevents that.")
 
     @Argument(help: "The disk.")
     var name: String

@@ -6,7 +6,11 @@ import BlockControl
 struct ResizeVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resize",
-        abstract: "Change the size of a disk.")
+        abstract: "Change the size of a disk.",
+        discussion: """
+            A file grows with its disk. One whose disk shrinks keeps its length, and the disk has it again when it is
+            added anew.
+            """)
 
     @Argument(help: "The disk.")
     var name: String

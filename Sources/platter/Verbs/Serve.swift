@@ -41,7 +41,8 @@ struct ServeVerb: AsyncParsableCommand {
     var command: String?
     @Option(
         name: .customLong("log-level"),
-        help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+        help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"),
+        completion: .list(["trace", "debug", "info", "notice", "warning", "error", "critical"]))
     var logLevel: String?
     @Argument(help: ArgumentHelp("A driver and its keys.", valueName: "driver key=value"))
     var driver: [String] = []

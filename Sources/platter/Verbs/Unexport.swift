@@ -8,7 +8,7 @@ struct UnexportVerb: AsyncParsableCommand {
         commandName: "unexport",
         abstract: "Take an export back.")
 
-    @Argument(help: "The id that 'platter export' printed.")
+    @Argument(help: "The id, as 'platter export' printed it and 'platter show' lists it.")
     var id: String
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: PrintOptions
