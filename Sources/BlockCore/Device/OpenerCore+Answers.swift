@@ -41,7 +41,7 @@ extension OpenerCore {
 
     /// Answers what was never let in. Not part of the statistics: it was never accepted.
     func refuse(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
-        if status == .gone { disk.noteRefusedGone(isWrite: slot.element.isWrite, sectors: slot.element.sectorCount) }
+        if status == .gone { disk.noteRefusedGone(isWrite: slot.element.isWrite, sectors: slot.element.askedSectors) }
         tell(slot, status, withBuffer: slot.element.bounced.count == 0)
         slot.element.buffer = nil
         giveBack(slot)

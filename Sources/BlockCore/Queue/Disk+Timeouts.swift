@@ -10,8 +10,7 @@ internal import Synchronization
 /// to take one from the driver.
 extension RequestQueue {
     /// Notes that the driver gets a slot now.
-    func startClock(_ slot: Stable<BioSlot>, _ disk: Disk) {
-        guard let timeout = profile.timeout else { return }
+    func startClock(_ slot: Stable<BioSlot>, _ disk: Disk, _ timeout: Duration) {
         slot.element.todo.insert(.timed)
         let now = max(Instant.now.nanoseconds, slot.element.lastDispatched &+ 1)
         slot.element.lastDispatched = now
@@ -36,7 +35,7 @@ extension Disk {
     /// Asks the driver about what it has had for too long, and sets the timer for what is next.
     private func lookForLate() {
         // A frozen gate lets the clock in; after the death the deadline of the removal rules.
-        guard let timeout = profile.timeout, queue.gate.enterPrivileged(1) else { return }
+        guard let timeout = queue.timeout, queue.gate.enterPrivileged(1) else { return }
         defer { queue.gate.leave(1) }
         let cores = state.withLock { Array($0.openers.values) }
         let now = Instant.now

@@ -44,7 +44,7 @@ extension RequestQueue {
             Completion.answer(slot, .gone)
             return
         }
-        if profile.timeout != nil { startClock(slot, core.disk) }
+        if let timeout { startClock(slot, core.disk, timeout) }
         submitToDriver(slot)
     }
 
@@ -71,7 +71,8 @@ extension RequestQueue {
         guard count < slot.element.sectorCount else { return nil }
         guard count > 0 else { return .notSupported }
         if slot.element.flags.contains(.noWait), RequestPlan.isAtStart(slot) { return .again }
-        RequestPlan.cut(slot, to: count)
+        // Claimed by a deadline: the answer that is given now is counted as a late one.
+        guard Completion.withClaim(slot, { RequestPlan.cut(slot, to: count) }), !gate.isDead else { return .gone }
         return nil
     }
 

@@ -24,6 +24,8 @@ final class RequestQueue: Sendable {
     /// What one request may be; see ``limits``.
     let limitCell = RequestQueue.limitCells.take(1) { _ in QueueLimits() }
     private static let limitCells = StablePool<QueueLimits>()
+    /// How long a request may take; nil: as long as it takes.
+    let timeout: Duration?
     /// Whether the watch over what takes too long is set.
     let isTimerSet = Atomic<Bool>(false)
     let timerTag = Reaper.shared.newTag()
@@ -43,6 +45,7 @@ final class RequestQueue: Sendable {
         self.profile = profile
         self.keepsStyle = keepsStyle
         self.tags = tags ?? (profile.queueDepth > 0 ? TagSet(depth: profile.queueDepth) : nil)
+        timeout = profile.timeout.flatMap { $0 > .zero ? $0 : nil }
         capacityCell = Atomic(driver.capacity)
         let link = DriverLink(driver)
         self.link = Atomic(Retained.take(link))
@@ -103,7 +106,7 @@ final class RequestQueue: Sendable {
     func lookAgain() { look.withLock { _ in setCarefulBit() } }
 
     private func setCarefulBit() {
-        if tags != nil || profile.timeout != nil || room.isPaused || limitCell.element.isLimiting {
+        if tags != nil || timeout != nil || room.isPaused || limitCell.element.isLimiting {
             link.bitwiseOr(Self.carefully, ordering: .sequentiallyConsistent)
         } else {
             link.bitwiseAnd(~Self.carefully, ordering: .sequentiallyConsistent)

@@ -224,7 +224,10 @@ extension Disk {
             return
         }
         // Frozen: those inside get their answers first, then the flush goes through the privileged lane.
-        Reaper.shared.watch(queue.gate.cells, until: deadline, tag: work.run.waitingTag) { [self] outcome in
+        // What a timeout has given up is not waited for: it was answered, with an error.
+        Reaper.shared.watch(
+            queue.gate.cells, owed: faults.owed, until: deadline, tag: work.run.waitingTag
+        ) { [self] outcome in
             if outcome == .drained { sendFlush(run: id) }
         }
     }

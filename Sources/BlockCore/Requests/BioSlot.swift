@@ -40,6 +40,13 @@ struct BioSlot: ~Copyable {
     let generation = Atomic<UInt32>(0)
     /// When the driver got it, on a disk that has a timeout; 0: the driver does not have it. Never the same twice.
     let dispatched = Atomic<UInt64>(0)
+    private let todoBits = Atomic<UInt16>(0)
+    /// Empty for most: then an answer is delivered without another look. One thread at a time changes it; the deadline's
+    /// side may look at it meanwhile.
+    var todo: Todo {
+        @inline(__always) get { Todo(rawValue: todoBits.load(ordering: .relaxed)) }
+        @inline(__always) nonmutating set { todoBits.store(newValue.rawValue, ordering: .relaxed) }
+    }
 
     /// The next in whatever list the slot is in; 0: the last.
     var next: UInt = 0
@@ -47,8 +54,6 @@ struct BioSlot: ~Copyable {
     var core: Unretained<OpenerCore>?
     var operation: BioOperation = .read
     var flags: BioFlags = []
-    /// Empty for most: then an answer is delivered without another look.
-    var todo: Todo = []
     /// Whether a worker runs the driver's submit, and gives the submit lease back after it.
     var isForWorker = false
     /// Absolute on the disk.

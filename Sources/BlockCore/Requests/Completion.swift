@@ -90,6 +90,16 @@ enum Completion {
         slot.element.mine.store(0, ordering: .sequentiallyConsistent)
     }
 
+    /// Lets `change` have the slot's fields, which the deadline's side may read at any moment: with the claim of the
+    /// answer. False: the deadline has the slot. A deadline that finds it taken passes by, so whoever calls this looks
+    /// at the gate afterwards.
+    static func withClaim(_ slot: Stable<BioSlot>, _ change: () -> Void) -> Bool {
+        guard claim(slot, isContested: true) else { return false }
+        change()
+        slot.element.owner.store(BioSlot.Owner.nobody.rawValue, ordering: .sequentiallyConsistent)
+        return true
+    }
+
     /// The submitter has had its answer from the deadline: count it, give back what the driver held, and nothing else.
     private static func answerLate(_ slot: Stable<BioSlot>, _ core: OpenerCore) {
         // Pairs with the release in `claimOwed`.
