@@ -7,7 +7,7 @@ enum Samples {
     static let device: DeviceModel = {
         var device = DeviceModel(
             name: "pl0", majMin: "259:0", size: 1 << 20, readOnly: false, type: "disk", diskseq: 7, state: "live",
-            driver: "ram", openers: 1)
+            driver: "ram", openers: 1, uppers: ["pl3"], lowers: ["pl1", "pl2p1"])
         device.children = [partition]
         return device
     }()
@@ -24,7 +24,7 @@ enum Samples {
     static let list = DeviceList(blockdevices: [device])
     static let opener = OpenerModel(
         device: "pl0", opener: "nbd", mode: "rw", claim: false, pid: 42, uid: 1000, program: "nbdcopy",
-        address: "127.0.0.1:4", since: 1_795_232_466.5, inFlight: 3)
+        address: "127.0.0.1:4", since: 1_795_232_466.5, inFlight: 3, holder: "pl3")
     static let ledger = LedgerModel(
         accepted: 9, ok: 4, failed: 2, expired: 2, quarantined: 1, late: 1, inFlight: 1, refused: 5, driverFaults: 1)
     static let export = ExportModel(

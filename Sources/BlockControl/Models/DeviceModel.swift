@@ -21,7 +21,7 @@ public struct DeviceModel: Codable, Sendable, Equatable {
     public var size: UInt64
     /// Whether writes are refused.
     public var readOnly: Bool
-    /// `disk` or `part`.
+    /// `disk` or `part`; of a disk that stands on others its driver: `linear`, `delay`.
     public var type: String
     /// The sequence number of the disk: never used twice in one life of the daemon.
     public var diskseq: UInt64
@@ -31,6 +31,10 @@ public struct DeviceModel: Codable, Sendable, Equatable {
     public var driver: String
     /// How many handles are open on it.
     public var openers: Int
+    /// What stands on it: disks by name, and other holders.
+    public var uppers: [String]
+    /// The disks and partitions that it stands on.
+    public var lowers: [String]
     /// Where a partition starts, in 512-byte sectors.
     public var start: UInt64?
     /// The type of a partition, as its table says.
@@ -48,7 +52,7 @@ public struct DeviceModel: Codable, Sendable, Equatable {
         case removable = "rm"
         case size
         case readOnly = "ro"
-        case type, diskseq, state, driver, openers, start
+        case type, diskseq, state, driver, openers, uppers, lowers, start
         case partType = "parttype"
         case partUUID = "partuuid"
         case partLabel = "partlabel"
@@ -58,7 +62,7 @@ public struct DeviceModel: Codable, Sendable, Equatable {
     /// A line of a listing.
     public init(
         name: String, majMin: String, size: UInt64, readOnly: Bool, type: String, diskseq: UInt64, state: String,
-        driver: String, openers: Int = 0
+        driver: String, openers: Int = 0, uppers: [String] = [], lowers: [String] = []
     ) {
         self.name = name
         self.majMin = majMin
@@ -70,6 +74,8 @@ public struct DeviceModel: Codable, Sendable, Equatable {
         self.state = state
         self.driver = driver
         self.openers = openers
+        self.uppers = uppers
+        self.lowers = lowers
     }
 
     /// Writes what a disk has, and what a partition has besides.
@@ -85,6 +91,8 @@ public struct DeviceModel: Codable, Sendable, Equatable {
         try container.encode(state, forKey: .state)
         try container.encode(driver, forKey: .driver)
         try container.encode(openers, forKey: .openers)
+        try container.encode(uppers, forKey: .uppers)
+        try container.encode(lowers, forKey: .lowers)
         if type == "part" {
             try container.encode(start, forKey: .start)
             try container.encode(partType, forKey: .partType)
@@ -203,16 +211,19 @@ public struct OpenerModel: Codable, Sendable, Equatable {
     public var since: Double
     /// How much I/O of it is under way.
     public var inFlight: Int
+    /// For whom it claims the device: the disk that stands on it, for example.
+    public var holder: String?
 
     enum CodingKeys: String, CodingKey {
         case device, opener, mode, claim, pid, uid, program, address, since
         case inFlight = "in_flight"
+        case holder
     }
 
     /// A holder.
     public init(
         device: String, opener: String, mode: String, claim: Bool, pid: Int32? = nil, uid: UInt32? = nil,
-        program: String? = nil, address: String? = nil, since: Double, inFlight: Int
+        program: String? = nil, address: String? = nil, since: Double, inFlight: Int, holder: String? = nil
     ) {
         self.device = device
         self.opener = opener
@@ -224,6 +235,7 @@ public struct OpenerModel: Codable, Sendable, Equatable {
         self.address = address
         self.since = since
         self.inFlight = inFlight
+        self.holder = holder
     }
 }
 

@@ -18,8 +18,12 @@ extension ControlService {
         var model = DeviceModel(
             name: device.name, majMin: "\(device.number.major):\(device.number.minor)",
             size: device.size * UInt64(sectorSize), readOnly: device.isReadOnly,
-            type: device.partitionNumber == 0 ? "disk" : "part", diskseq: disk.sequence, state: disk.lifeState.word,
-            driver: disk.driverName, openers: openers.count { $0.device == device.name })
+            type: device.partitionNumber > 0 ? "part" : "disk", diskseq: disk.sequence, state: disk.lifeState.word,
+            driver: disk.driverName, openers: openers.count { $0.device == device.name },
+            uppers: device.uppers.map(\.name),
+            lowers: device.partitionNumber == 0 ? disk.lowers.map(\.name) : [])
+        // As lsblk has it: what stands on others is named by what makes it.
+        if !model.lowers.isEmpty { model.type = disk.driverName }
         if device.partitionNumber > 0 {
             model.start = device.start
             model.partType = device.entry?.type
@@ -102,7 +106,7 @@ extension OpenerModel {
             device: record.device, opener: record.identity.kind, mode: record.mode.filter { $0 != "x" },
             claim: record.mode.contains("x"), pid: record.identity.process, uid: record.identity.user,
             program: record.identity.program, address: record.identity.address, since: record.since,
-            inFlight: record.inFlight)
+            inFlight: record.inFlight, holder: record.holder)
     }
 }
 

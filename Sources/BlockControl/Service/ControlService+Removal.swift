@@ -27,9 +27,7 @@ extension ControlService {
         case .busy(let report):
             let model = RemovalModel(report, outcome: "busy", requested: mode)
             throw Problem(
-                .busy,
-                "disk '\(disk.name)' is in use by \(model.openers.count == 1 ? "1 opener" : "\(model.openers.count) openers"); "
-                    + "close them, or remove it with --mode deferred, hard or surprise",
+                .busy, Self.busyLine(disk.name, model.openers),
                 errno: "EBUSY", disk: disk.name, diskseq: disk.sequence, openers: model.openers, report: model)
         case .failed(let report):
             let model = RemovalModel(report, outcome: "failed", requested: mode)
@@ -78,6 +76,18 @@ extension ControlService {
         }
         logger.notice("disk removal cancelled", metadata: ["disk": "\(disk.name)", "diskseq": "\(disk.sequence)"])
         return await detail(of: disk, through: disk.part0)
+    }
+
+    /// Why a safe removal is refused, and what to do.
+    private static func busyLine(_ name: String, _ openers: [OpenerModel]) -> String {
+        var holders: [String] = []
+        for holder in openers.compactMap(\.holder) where !holders.contains(holder) { holders.append(holder) }
+        guard holders.isEmpty else {
+            return "disk '\(name)' is held by \(holders.map { "'\($0)'" }.joined(separator: ", ")); "
+                + "remove \(holders.count == 1 ? "that" : "those") first, or remove it with --mode hard or surprise"
+        }
+        return "disk '\(name)' is in use by \(openers.count == 1 ? "1 opener" : "\(openers.count) openers"); "
+            + "close them, or remove it with --mode deferred, hard or surprise"
     }
 
     // What would happen now; nothing is held, so it may be otherwise a moment later.

@@ -23,7 +23,9 @@ extension OpenAPIDocument {
                   "diskseq",
                   "state",
                   "driver",
-                  "openers"
+                  "openers",
+                  "uppers",
+                  "lowers"
                 ],
                 "properties": {
                   "name": {"type": "string"},
@@ -31,11 +33,13 @@ extension OpenAPIDocument {
                   "rm": {"type": "boolean"},
                   "size": {"type": "integer", "description": "bytes"},
                   "ro": {"type": "boolean"},
-                  "type": {"type": "string", "enum": ["disk", "part"]},
+                  "type": {"type": "string", "description": "disk, part, or the driver of what stands on others"},
                   "diskseq": {"type": "integer"},
                   "state": {"type": "string", "enum": ["adding", "live", "removing", "owing", "gone"]},
                   "driver": {"type": "string"},
                   "openers": {"type": "integer"},
+                  "uppers": {"type": "array", "items": {"type": "string"}, "description": "what stands on it"},
+                  "lowers": {"type": "array", "items": {"type": "string"}, "description": "what it stands on"},
                   "start": {"type": "integer", "description": "512-byte sectors; partitions only"},
                   "parttype": {"type": ["string", "null"]},
                   "partuuid": {"type": ["string", "null"]},
@@ -87,7 +91,8 @@ extension OpenAPIDocument {
                   "program",
                   "address",
                   "since",
-                  "in_flight"
+                  "in_flight",
+                  "holder"
                 ],
                 "properties": {
                   "device": {"type": "string"},
@@ -99,7 +104,8 @@ extension OpenAPIDocument {
                   "program": {"type": ["string", "null"]},
                   "address": {"type": ["string", "null"]},
                   "since": {"type": "number", "description": "seconds since 1970"},
-                  "in_flight": {"type": "integer"}
+                  "in_flight": {"type": "integer"},
+                  "holder": {"type": ["string", "null"], "description": "for whom it claims the device"}
                 }
               },
               "Counters": {

@@ -47,7 +47,8 @@ public final class Holder: Sendable {
 /// Called outside all locks, on a thread of the control side; must be quick. It may close the handle through which it
 /// holds the device, from inside the call.
 public protocol HolderDelegate: AnyObject, Sendable {
-    /// The device is dead: every I/O on it has been or will be answered ``BlockStatus/gone``. Told once for each device.
+    /// The device is dead, or its medium is another one: every I/O on it has been or will be answered
+    /// ``BlockStatus/gone``, or ``BlockStatus/noMedium``. Told once for each device.
     func died(_ device: BlockDevice, _ mode: RemovalMode)
     /// The device has another size now.
     func resized(_ device: BlockDevice, to sectors: UInt64)
@@ -68,6 +69,7 @@ extension HolderDelegate {
 final class HolderEar: OpenerDelegate {
     let device: BlockDevice
     let delegate: any HolderDelegate
+    private let hasToldDeath = Atomic<Bool>(false)
 
     init(_ device: BlockDevice, _ delegate: any HolderDelegate) {
         self.device = device
@@ -75,7 +77,11 @@ final class HolderEar: OpenerDelegate {
     }
 
     func askedToLeave() { delegate.askedToLeave(device) }
-    func died(_ mode: RemovalMode) { delegate.died(device, mode) }
+    func died(_ mode: RemovalMode) {
+        if !hasToldDeath.exchange(true, ordering: .relaxed) { delegate.died(device, mode) }
+    }
+    // Its handle means a medium that never comes back: for who stands on it that is a death.
+    func mediumChanged() { died(.surprise) }
     func resized(to sectors: UInt64) { delegate.resized(device, to: sectors) }
     func frozen() { delegate.frozen(device) }
     func thawed() { delegate.thawed(device) }

@@ -39,6 +39,14 @@ public struct DriverKeys: Sendable {
         return values.first
     }
 
+    /// The values of a key that may be there more than once, in order.
+    public mutating func takeAll(_ key: String) -> [String] {
+        known.append(key)
+        let values = pairs.filter { $0.key == key }.map { $0.value }
+        pairs.removeAll { $0.key == key }
+        return values
+    }
+
     /// A size in bytes; see ``ByteSize``.
     public mutating func takeSize(_ key: String, multipleOf sector: Int) throws(ConfigurationError) -> UInt64? {
         guard let text = try take(key) else { return nil }

@@ -12,7 +12,7 @@ public final class NullDriver: BlockDriver {
     /// A device that answers after `latency`, or with `answers` off not before `answer=on` is set.
     public init(capacity: UInt64, latency: Duration = .zero, answers: Bool = true) {
         self.capacity = capacity
-        line = DelayLine(latency: latency, isOpen: answers)
+        line = DelayLine(latency: latency, isOpen: answers) { $0.complete(.ok) }
     }
     deinit { line.stop() }
     /// Nothing outlives the process; answers may come late, so it may not borrow a submitter's memory.
@@ -20,7 +20,7 @@ public final class NullDriver: BlockDriver {
     /// Leaves the answer to the line.
     public func submit(_ bio: consuming Bio) {
         if bio.operation == .read { bio.memory.zero() }  // what was in the buffer is nobody's business
-        line.pass(bio)
+        if line.passes { bio.complete(.ok) } else { line.hold(bio, for: line.latency) }
     }
     /// `answer=on|off`; turned on, it gives the answers that are due.
     public func set(_ key: String, to value: String) throws(DriverSettingError) {

@@ -229,10 +229,23 @@ final class Daemon: Sendable {
         return status
     }
 
+    /// What stands on others before those: its flush goes through them.
     @discardableResult
     private func removeAll(_ mode: RemovalMode) async -> ExitStatus {
+        var status = ExitStatus.done
+        var left = registry.disks
+        while !left.isEmpty {
+            let held = left.flatMap { disk in disk.lowers.map { ObjectIdentifier($0.disk) } }
+            let wave = left.filter { !held.contains(ObjectIdentifier($0)) }
+            status = status.and(await remove(wave.isEmpty ? left : wave, mode))
+            left.removeAll { disk in wave.isEmpty || wave.contains { $0 === disk } }
+        }
+        return status
+    }
+
+    private func remove(_ disks: [Disk], _ mode: RemovalMode) async -> ExitStatus {
         await withTaskGroup(of: ExitStatus.self) { group in
-            for disk in registry.disks {
+            for disk in disks {
                 group.addTask { [logger] in
                     let outcome = await disk.remove(mode, deadline: nil, wait: true)
                     guard case .removed(let report) = outcome else { return .done }

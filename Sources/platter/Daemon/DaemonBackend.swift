@@ -11,11 +11,13 @@ struct DaemonBackend: ControlBackend {
     let nbd: NBDExports
 
     func add(driver: String, parameters: [Parameter]) async throws(Problem) -> Disk {
+        // Its lowers stay where they are found only until it has claimed them, so they are looked up then, not before.
+        let context = DriverContext(registry)
         let made = await offLoop { () -> Result<(driver: any BlockDriver, common: CommonKeys), ConfigurationError> in
             do throws(ConfigurationError) {
                 return .success(
                     try DriverCatalogue.makeWithOptions(
-                        driver: driver, keys: parameters.map { ($0.key ?? "", $0.value) }))
+                        driver: driver, keys: parameters.map { ($0.key ?? "", $0.value) }, context: context))
             } catch {
                 return .failure(error)
             }
@@ -60,6 +62,8 @@ extension Problem {
             switch name {
             case "EINVAL": .usage
             case "EBUSY", "EAGAIN": .busy
+            // A device that it was to stand on.
+            case "ENXIO", "ENODEV": .notFound
             case "EACCES", "EPERM": .notPermitted
             default: .failed
             }

@@ -39,7 +39,8 @@ enum DiskTable {
                 throw outOfMemory
             }
         }
-        for device in list.blockdevices { try add(device, to: table, under: nil, inBytes: inBytes) }
+        let stack = Stack(list.blockdevices)
+        for device in stack.roots { try add(device, to: table, under: nil, inBytes: inBytes, stack) }
         // SAFETY: the library allocates the text, and it is freed when this returns.
         var text: UnsafeMutablePointer<CChar>?
         guard scols_print_table_to_string(table, &text) == 0, let text else { throw outOfMemory }
@@ -48,13 +49,31 @@ enum DiskTable {
     }
 
     private static func add(
-        _ device: DeviceModel, to table: OpaquePointer, under parent: OpaquePointer?, inBytes: Bool
+        _ device: DeviceModel, to table: OpaquePointer, under parent: OpaquePointer?, inBytes: Bool, _ stack: Stack
     ) throws {
         guard let line = scols_table_new_line(table, parent) else { throw outOfMemory }
         for (index, column) in columns.enumerated() {
             guard scols_line_set_data(line, index, column.value(device, inBytes)) == 0 else { throw outOfMemory }
         }
-        for child in device.children ?? [] { try add(child, to: table, under: line, inBytes: inBytes) }
+        for child in stack.children(of: device) { try add(child, to: table, under: line, inBytes: inBytes, stack) }
+    }
+
+    /// The list has each disk once; drawn, a disk hangs under each that it stands on.
+    struct Stack {
+        let roots: [DeviceModel]
+        private let disks: [String: DeviceModel]
+
+        init(_ devices: [DeviceModel]) {
+            disks = Dictionary(devices.map { ($0.name, $0) }) { first, _ in first }
+            let held = Set(devices.flatMap { [$0] + ($0.children ?? []) }.flatMap(\.uppers))
+            // What it stood on may be gone.
+            roots = devices.filter { !held.contains($0.name) }
+        }
+
+        /// The partitions, then what stands on it.
+        func children(of device: DeviceModel) -> [DeviceModel] {
+            (device.children ?? []) + device.uppers.compactMap { disks[$0] }
+        }
     }
 
     private static var outOfMemory: Problem { Problem(.failed, "no memory left to lay out the list", errno: "ENOMEM") }

@@ -66,7 +66,8 @@ extension RemovalModel {
 extension OpenerModel {
     /// One line: who holds what, how, since when.
     var text: String {
-        var words = ["\(device) \(mode)" + (claim ? " claim" : ""), opener]
+        let claim = holder.map { " claimed for \($0)" } ?? (claim ? " claim" : "")
+        var words = ["\(device) \(mode)" + claim, opener]
         if let pid { words.append("\(program ?? "process")[\(pid)]") } else if let program { words.append(program) }
         if let uid { words.append("user \(uid)") }
         if let address { words.append(address) }

@@ -8,7 +8,7 @@ extension DiskDetail {
         var lines: [String] = []
         func fact(_ name: String, _ value: String) { lines.append(name.padded(to: 14) + value) }
         fact("name", device.name)
-        fact("type", device.type == "disk" ? "disk" : "partition")
+        fact("type", device.type == "part" ? "partition" : device.type)
         fact("number", device.majMin)
         fact("diskseq", "\(device.diskseq)")
         fact("state", device.state + (removal.map { " (\($0))" } ?? ""))
@@ -17,6 +17,8 @@ extension DiskDetail {
         fact("driver", device.driver)
         for (key, value) in settings.sorted(by: { $0.key < $1.key }) { fact("  " + key, value) }
         fact("device", profileText)
+        if !device.lowers.isEmpty { fact("stands on", device.lowers.joined(separator: " ")) }
+        if !device.uppers.isEmpty { fact("held by", device.uppers.joined(separator: " ")) }
         if let start = device.start { fact("start", "sector \(start)") }
         if let type = device.partType { fact("type id", type) }
         if let uuid = device.partUUID { fact("uuid", uuid) }

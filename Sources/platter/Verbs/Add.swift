@@ -10,7 +10,9 @@ struct AddVerb: AsyncParsableCommand {
         commandName: "add",
         abstract: "Add a disk and print its name.",
         discussion: """
-            Drivers: ram size=1G [image=FILE], null [size=] [latency=] [answer=on|off], file path=FILE [direct=on].
+            Drivers: ram size=1G [image=FILE], null [size=] [latency=] [answer=on|off], file path=FILE [direct=on],
+            linear lower=NAME [offset=] [size=] [lower=…], delay lower=NAME [read=5ms] [write=5ms] [flush=5ms];
+            these two: orphaned=remove|stay when all they stand on is gone.
             Every driver: name= ro=on|off sector-size=512|4096 partscan=on|off export=all|none.
             """)
 
@@ -39,7 +41,23 @@ enum DriverWords {
     private static let paths: Set = ["path", "image"]
 
     static func parameters(of driver: String, _ words: [String]) -> [Parameter] {
-        words.map { absolute(Parameter($0), of: driver) }
+        windows(words.map { absolute(Parameter($0), of: driver) })
+    }
+
+    /// `lower=a offset=1M lower=b` as `lower=a,offset=1M lower=b`: on their way through an object keys lose their order.
+    private static func windows(_ parameters: [Parameter]) -> [Parameter] {
+        guard parameters.count(where: { $0.key == "lower" }) > 1 else { return parameters }
+        var folded: [Parameter] = []
+        var lower: Int?
+        for parameter in parameters {
+            if let key = parameter.key, key == "offset" || key == "size", let lower {
+                folded[lower].value += ",\(key)=\(parameter.value)"
+            } else {
+                if parameter.key == "lower" { lower = folded.count }
+                folded.append(parameter)
+            }
+        }
+        return folded
     }
 
     /// - Parameter directory: where relative paths start; nil: at this process's directory.

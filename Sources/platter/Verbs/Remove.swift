@@ -53,7 +53,8 @@ struct RemoveVerb: AsyncParsableCommand {
     }
 }
 
-/// Removes several disks at once, so that a slow one delays no other, and reports on each in the order of the names.
+/// Removes several disks at once, so that a slow one delays no other, but what stands on another one before that; and
+/// reports on each in the order of the names.
 struct Removal: Sendable {
     let client: ControlClient
     let request: RemovalRequest
@@ -69,21 +70,47 @@ struct Removal: Sendable {
     func run(names: [String], all: Bool) async throws -> ExitStatus {
         // With --all the disks are named by name and tag: one that was added meanwhile under the name is left alone.
         var targets: [(name: String, tag: String?)] = names.map { ($0, nil) }
+        var disks: [DeviceModel] = []
+        if all || names.count > 1 { disks = try await client.send(.listDisks, as: DeviceList.self).blockdevices }
         if all {
             let instance = try await client.send(.health, as: HealthModel.self).instance
-            targets = try await client.send(.listDisks, as: DeviceList.self).blockdevices.map {
+            targets = disks.map {
                 ($0.name, DiskTag(instance: instance, diskseq: $0.diskseq, generation: nil).text)
             }
         }
-        let answers = try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
-            for (index, target) in targets.enumerated() {
-                group.addTask { (index, try await ask(target.name, target.tag)) }
+        var answers: [Int: Answer] = [:]
+        for wave in Removal.waves(targets.map(\.name), disks) {
+            try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
+                for index in wave {
+                    let target = targets[index]
+                    group.addTask { (index, try await ask(target.name, target.tag)) }
+                }
+                for try await (index, answer) in group { answers[index] = answer }
             }
-            var answers: [Int: Answer] = [:]
-            for try await (index, answer) in group { answers[index] = answer }
-            return targets.indices.compactMap { answers[$0] }
         }
-        return try print(answers)
+        return try print(targets.indices.compactMap { answers[$0] })
+    }
+
+    /// Which may go at once, by index: first what nothing else of them stands on.
+    static func waves(_ names: [String], _ disks: [DeviceModel]) -> [[Int]] {
+        var lowers: [String: Set<String>] = [:]
+        for disk in disks {
+            for device in [disk] + (disk.children ?? []) {
+                for upper in device.uppers { lowers[upper, default: []].insert(disk.name) }
+            }
+        }
+        var waves: [[Int]] = []
+        var left = Array(names.indices)
+        while !left.isEmpty {
+            let held = left.reduce(into: Set<String>()) { held, index in
+                held.formUnion(lowers[names[index]]?.subtracting([names[index]]) ?? [])
+            }
+            let wave = left.filter { !held.contains(names[$0]) }
+            // No stack has a circle; should the list say so, all go at once.
+            waves.append(wave.isEmpty ? left : wave)
+            left.removeAll { waves[waves.count - 1].contains($0) }
+        }
+        return waves
     }
 
     private func ask(_ name: String, _ tag: String?) async throws -> Answer {
