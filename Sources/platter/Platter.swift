@@ -30,6 +30,8 @@ struct Platter: AsyncParsableCommand {
             ResizeVerb.self,
             SetVerb.self,
             RescanVerb.self,
+            FreezeVerb.self,
+            ThawVerb.self,
             ExportVerb.self,
             UnexportVerb.self,
             EventsVerb.self,

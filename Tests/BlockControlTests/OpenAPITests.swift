@@ -70,6 +70,7 @@ import Testing
         ("Partition", { try tree(Samples.table.partitions.first) }), ("Problem", { try tree(Samples.problem) }),
         ("Add", { try tree(AddRequest(driver: "ram", parameters: [:])) }),
         ("Remove", { try tree(RemovalRequest(mode: "safe", timeoutSeconds: 1, wait: true, dryRun: true)) }),
+        ("Freeze", { try tree(FreezeRequest(timeoutSeconds: 1)) }),
         ("Resize", { try tree(ResizeRequest(size: 1)) }), ("Set", { try tree(SetRequest(settings: [:])) }),
         ("AddExport", { try tree(ExportRequest(device: "pl0", kind: "nbd", parameters: [:])) }),
     ]

@@ -148,6 +148,14 @@ private func problem<Answer>(_ body: () async throws -> Answer) async -> Problem
                 .resizeDisk, "foo", body: ResizeRequest(size: 2 << 20), as: DiskDetail.self)
             #expect(resized.device.size == 2 << 20)
             #expect(resized.generation != added.generation)
+            let frozen = try await client.send(.freezeDisk, "foo", body: FreezeRequest(), as: DiskDetail.self)
+            #expect(frozen.device.state == "frozen" && frozen.generation != resized.generation)
+            #expect(try await client.send(.thawDisk, "foo", as: DiskDetail.self).device.state == "live")
+            let twice = await #expect(throws: Problem.self) {
+                try await client.send(.thawDisk, "foo", as: DiskDetail.self)
+            }
+            #expect(twice?.exitStatus == .failed)
+            #expect(twice?.detail == "foo is not frozen: there is nothing to thaw")
             let set = try await client.send(
                 .setDisk, "foo", body: SetRequest(settings: ["ro": "on"]), as: DiskDetail.self)
             #expect(set.device.readOnly)

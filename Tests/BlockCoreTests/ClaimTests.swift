@@ -250,6 +250,37 @@ import Testing
         opener.close()
     }
 
+    @Test("hears of freezes and thaws in their order, each once") func frozen() async throws {
+        let disk = try await add(DoorDriver())
+        let holder = CountingHolder("up")
+        let whole = try await disk.part0.hold(holder)
+        let again = try await disk.part0.hold(holder)
+        disk.freeze()
+        disk.freeze()
+        #expect(holder.log == ["pl0 frozen"])
+        try disk.thaw()
+        #expect(holder.log == ["pl0 frozen"])
+        try disk.thaw()
+        #expect(holder.log == ["pl0 frozen", "pl0 thawed"])
+        try await disk.freeze(deadline: .seconds(30))
+        try disk.thaw()
+        let threads = (0..<4).map { _ in
+            OnThread {
+                for _ in 0..<500 {
+                    disk.freeze()
+                    try? disk.thaw()
+                }
+            }
+        }
+        for thread in threads { #expect(thread.end() != nil) }
+        #expect(eventually { holder.log.count.isMultiple(of: 2) })
+        let log = holder.log
+        #expect(log.enumerated().allSatisfy { $1 == ($0.isMultiple(of: 2) ? "pl0 frozen" : "pl0 thawed") })
+        whole.close()
+        again.close()
+        #expect(await disk.remove().word == "removed")
+    }
+
     @Test("ends inside the call that tells of the death (T67)") func closeInDied() async throws {
         let disk = try await add(DoorDriver())
         let holder = CountingHolder("up")

@@ -91,6 +91,7 @@ private final class Load: BioSink {
         bell.ringAll()
     }
 
+    var isAllGone: Bool { state.withLock { $0.statuses[.gone] == $0.isOut.count } }
     func count(_ status: BlockStatus) -> Int { state.withLock { $0.statuses[status] ?? 0 } }
 
     /// Submits no more, waits for what is out, and closes. What was answered twice, and not at all: both must be 0.
@@ -141,9 +142,10 @@ private final class Load: BioSink {
                 #expect(disks.registry.disk(named: stack[index].name) == nil)
             }
             for load in loads {
+                // Whoever goes on hears that it is gone, each of its I/Os.
+                #expect(eventually { load.isAllGone })
                 let (twice, never) = load.end()
                 #expect(twice == 0 && never == 0, "\(order)")
-                #expect(load.count(.gone) > 0)
             }
             #expect(disks.registry.isFlat && disks.registry.namesInUse == 0 && disks.registry.quarantine().isEmpty)
             for disk in stack {
@@ -174,7 +176,8 @@ private final class Load: BioSink {
             #expect(eventually { stack.allSatisfy { $0.lifeState == .gone } })
             let (twice, never) = load.end()
             #expect(twice == 0 && never == 0)
-            #expect(eventually { offline.withLock { $0 } == ["d0", "l1", "s2", "l3"] })
+            #expect(eventually { offline.withLock { $0.count } == 4 })
+            #expect(offline.withLock { $0 } == ["d0", "l1", "s2", "l3"])
             observer.cancel()
             #expect(disks.registry.isFlat && disks.registry.namesInUse == 0)
         }
@@ -209,7 +212,7 @@ private final class Load: BioSink {
             for token in tokens { _ = client.answers.wait(token) }
             #expect(client.answers.isOnceEach && client.answers.count == 100)
             #expect(eventually { stack.allSatisfy { $0.lifeState == .gone } }, "\(order)")
-            #expect(disks.registry.isFlat && disks.registry.quarantine().isEmpty)
+            #expect(eventually { disks.registry.isFlat && disks.registry.quarantine().isEmpty })
         }
         #expect(eventually { before.isBack }, "\(Baseline.now) after \(before)")
     }
@@ -228,7 +231,7 @@ private final class Load: BioSink {
             for token in tokens { #expect(client.answers.wait(token).status != .ok) }
             #expect(eventually { stack.allSatisfy { $0.lifeState == .gone } })
             #expect(client.answers.isOnceEach)
-            stack[1].thaw()
+            #expect(throws: Never.self) { try stack[1].thaw() }
         }
     }
 

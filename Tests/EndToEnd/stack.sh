@@ -88,6 +88,51 @@ test_the_middle_is_pulled_and_what_is_told_to_stay_stays() {
     is_empty || fail "left: $(platter list)"
 }
 
+test_a_freeze_parks_and_a_thaw_lets_go() {
+    need fio
+    start_daemon
+    build
+    load
+    local before
+    expect 0 platter freeze low
+    says 'low: frozen'
+    is_state low frozen || fail 'the list does not say that low is frozen'
+    expect 0 platter show low
+    says 'state         frozen'
+    # What is under way above waits; what was under way in it is done.
+    wait_for 5 'everything of fio waits' waits 32
+    before=$(platter show a --json | jq .ledger.accepted)
+    equal "$(platter show a --json | jq .ledger.accepted)" "$before" 'what came through'
+    ! is_ended "$child" || fail 'fio ended, although nothing fails'
+    # Once more, and then as often back.
+    expect 0 platter freeze low --timeout 1s
+    expect 0 platter thaw low
+    says 'low: frozen'
+    expect 0 platter thaw low --json
+    equal "$(json .state)" live 'state after the thaw'
+    wait_for 5 'fio goes on' has_done 2000
+    expect 1 platter thaw low
+    says 'low is not frozen'
+    # What does not answer is not frozen, and goes on.
+    expect 0 platter set slow read=1s
+    expect 0 platter set slow write=1s
+    wait_for 5 'the slow one holds all' waits 32
+    expect 75 platter freeze slow --timeout 50ms
+    says 'slow could not be frozen'
+    is_state slow live || fail 'slow stayed frozen'
+    # A removal of what is frozen ends what waits.
+    expect 0 platter set slow read=0ms
+    expect 0 platter set slow write=0ms
+    wait_for 10 'fio goes on again' has_done 4000
+    expect 0 platter freeze low
+    wait_for 5 'everything of fio waits' waits 32
+    expect 0 platter yank low
+    wait_for 5 'fio ends with its errors' is_ended "$child"
+    expect 0 platter remove --all --mode surprise
+}
+# waits N: so many I/Os are inside the top and not answered.
+waits() { platter show top --json | jq -e ".ledger.in_flight == $1"; }
+
 test_refusals_say_what_to_do() {
     start_daemon
     build

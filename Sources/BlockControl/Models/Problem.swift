@@ -135,5 +135,6 @@ enum ErrorNumber {
     static let exists: Int32 = 17
     static let noDevice: Int32 = 19
     static let invalid: Int32 = 22
+    static let timedOut: Int32 = 110
     static let refused: Int32 = 111
 }

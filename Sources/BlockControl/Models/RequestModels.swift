@@ -113,6 +113,17 @@ public struct ResizeRequest: Codable, Sendable, Equatable {
     public init(size: UInt64) { self.size = size }
 }
 
+/// A freeze: `POST /v1/disks/NAME/freeze`.
+public struct FreezeRequest: Codable, Sendable, Equatable {
+    /// How long what is under way may take; 30 s where it is absent.
+    public var timeoutSeconds: Double?
+
+    enum CodingKeys: String, CodingKey { case timeoutSeconds = "timeout_seconds" }
+
+    /// A request.
+    public init(timeoutSeconds: Double? = nil) { self.timeoutSeconds = timeoutSeconds }
+}
+
 /// Settings of a disk: `POST /v1/disks/NAME/set`.
 public struct SetRequest: Codable, Sendable, Equatable {
     /// Keys with their new values.

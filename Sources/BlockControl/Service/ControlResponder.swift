@@ -48,6 +48,9 @@ struct ControlResponder: Sendable {
         case .setDisk:
             return try .document(await service.set(name, try await body(request, context), ifMatch: ifMatch))
         case .rescanDisk: return try .document(await service.rescan(name, ifMatch: ifMatch))
+        case .freezeDisk:
+            return try .document(await service.freeze(name, try await body(request, context), ifMatch: ifMatch))
+        case .thawDisk: return try .document(await service.thaw(name, ifMatch: ifMatch))
         case .quarantine: return try .document(service.quarantine())
         case .listExports: return try .document(await service.exports())
         case .addExport: return try .document(await service.export(try await body(request, context)), status: .created)

@@ -4,6 +4,7 @@
 /// against it in both directions.
 public enum ControlRoute: CaseIterable, Sendable {
     case listDisks, addDisk, showDisk, diskPartitions, removeDisk, cancelRemoval, resizeDisk, setDisk, rescanDisk
+    case freezeDisk, thawDisk
     case quarantine
     case listExports, addExport, removeExport
     case events
@@ -12,7 +13,9 @@ public enum ControlRoute: CaseIterable, Sendable {
     /// The method.
     public var method: String {
         switch self {
-        case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .addExport: "POST"
+        case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk,
+            .addExport:
+            "POST"
         case .removeExport: "DELETE"
         default: "GET"
         }
@@ -29,6 +32,8 @@ public enum ControlRoute: CaseIterable, Sendable {
         case .resizeDisk: "/v1/disks/{name}/resize"
         case .setDisk: "/v1/disks/{name}/set"
         case .rescanDisk: "/v1/disks/{name}/rescan"
+        case .freezeDisk: "/v1/disks/{name}/freeze"
+        case .thawDisk: "/v1/disks/{name}/thaw"
         case .quarantine: "/v1/quarantine"
         case .listExports, .addExport: "/v1/exports"
         case .removeExport: "/v1/exports/{id}"
@@ -42,7 +47,7 @@ public enum ControlRoute: CaseIterable, Sendable {
     /// Whether it changes a disk that is there: such a route honours If-Match.
     public var honoursIfMatch: Bool {
         switch self {
-        case .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk: true
+        case .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk: true
         default: false
         }
     }

@@ -18,7 +18,7 @@ extension ControlService {
         var model = DeviceModel(
             name: device.name, majMin: "\(device.number.major):\(device.number.minor)",
             size: device.size * UInt64(sectorSize), readOnly: device.isReadOnly,
-            type: device.partitionNumber > 0 ? "part" : "disk", diskseq: disk.sequence, state: disk.lifeState.word,
+            type: device.partitionNumber > 0 ? "part" : "disk", diskseq: disk.sequence, state: disk.stateWord,
             driver: disk.driverName, openers: openers.count { $0.device == device.name },
             uppers: device.uppers.map(\.name),
             lowers: device.partitionNumber == 0 ? disk.lowers.map(\.name) : [])
@@ -59,7 +59,7 @@ extension ControlService {
     // A digest of what a caller may have based a decision on: it changes when one of these does.
     private func generation(of disk: Disk) -> String {
         var digest = FNV1a()
-        digest.add(disk.lifeState.word)
+        digest.add(disk.stateWord)
         for device in disk.devices {
             digest.add(device.name)
             digest.add("\(device.start) \(device.size) \(device.isReadOnly)")
@@ -89,6 +89,11 @@ struct FNV1a {
     }
 
     var text: String { String(value, radix: 16) }
+}
+
+extension Disk {
+    /// Where it is in its life; of a living one that its users have frozen, that.
+    var stateWord: String { lifeState == .live && freezeDepth > 0 ? "frozen" : lifeState.word }
 }
 
 extension DiskState {

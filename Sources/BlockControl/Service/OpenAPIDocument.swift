@@ -203,6 +203,43 @@ public enum OpenAPIDocument {
                 }
               }
             },
+            "/v1/disks/{name}/freeze": {
+              "post": {
+                "operationId": "freezeDisk",
+                "summary": "Let no I/O in, and wait until what is under way is done",
+                "parameters": [
+                  {"$ref": "#/components/parameters/Name"},
+                  {"$ref": "#/components/parameters/IfMatch"}
+                ],
+                "requestBody": {
+                  "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Freeze"}}}
+                },
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Disk"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
+            "/v1/disks/{name}/thaw": {
+              "post": {
+                "operationId": "thawDisk",
+                "summary": "Take one freeze back; what waited goes on",
+                "parameters": [
+                  {"$ref": "#/components/parameters/Name"},
+                  {"$ref": "#/components/parameters/IfMatch"}
+                ],
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Disk"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
             "/v1/quarantine": {
               "get": {
                 "operationId": "quarantine",

@@ -35,7 +35,7 @@ extension OpenAPIDocument {
                   "ro": {"type": "boolean"},
                   "type": {"type": "string", "description": "disk, part, or the driver of what stands on others"},
                   "diskseq": {"type": "integer"},
-                  "state": {"type": "string", "enum": ["adding", "live", "removing", "owing", "gone"]},
+                  "state": {"type": "string", "enum": ["adding", "live", "frozen", "removing", "owing", "gone"]},
                   "driver": {"type": "string"},
                   "openers": {"type": "integer"},
                   "uppers": {"type": "array", "items": {"type": "string"}, "description": "what stands on it"},
@@ -243,6 +243,10 @@ extension OpenAPIDocument {
                 "type": "object",
                 "required": ["size"],
                 "properties": {"size": {"type": "integer", "description": "bytes"}}
+              },
+              "Freeze": {
+                "type": "object",
+                "properties": {"timeout_seconds": {"type": "number", "description": "30 where it is absent"}}
               },
               "Set": {
                 "type": "object",

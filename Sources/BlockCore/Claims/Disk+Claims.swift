@@ -35,6 +35,9 @@ struct ClaimBook {
     /// In the order in which they came.
     var waiters: [Waiter] = []
     var nextWaiter: UInt64 = 1
+    /// What those who hold the disk heard last of freezes, and whether somebody is telling them.
+    var hasToldFrozen = false
+    var isTelling = false
 }
 
 /// What an open handle stands for beside its I/O. Under a lock of its own, a leaf below the disk's.

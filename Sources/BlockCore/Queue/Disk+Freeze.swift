@@ -12,7 +12,10 @@ extension Disk {
 
     /// Shuts the gate until as many thaws; I/O that comes is parked. Does not wait for what is inside: that goes on.
     /// - Context: any thread; does not block. The thaw may come from another one.
-    public func freeze() { _ = queue.room.freezeForUser(queue.gate) }
+    public func freeze() {
+        _ = queue.room.freezeForUser(queue.gate)
+        tellFrozen()
+    }
 
     /// Shuts the gate and waits until nobody is inside: no driver code runs for this disk's I/O, nothing is owed to it
     /// but what a timeout has given up.
@@ -23,6 +26,7 @@ extension Disk {
     /// - Context: from inside a submit or an answer of this disk it can only run into its deadline.
     public func freeze(deadline: Duration) async throws(DiskError) {
         let generation = queue.room.freezeForUser(queue.gate)
+        tellFrozen()
         let outcome = await queue.emptied(generation, owed: faults.owed, until: Instant.now + deadline)
         switch outcome {
         case .drained where !queue.gate.isDead: return
@@ -32,6 +36,7 @@ extension Disk {
                 reason: "\(name) was thawed before it was empty: freeze it again")
         case .drained, .deadline:
             if let parked = queue.room.thawForUser(queue.gate) { letGo(parked) }
+            tellFrozen()
             throw queue.gate.isDead ? goneError() : stillInside("frozen", deadline)
         }
     }
@@ -43,6 +48,7 @@ extension Disk {
             throw DiskError(
                 errno: DiskError.invalid, disk: name, sequence: sequence, reason: "\(name) is not frozen")
         }
+        tellFrozen()
         letGo(parked)
     }
 

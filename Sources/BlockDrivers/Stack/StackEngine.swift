@@ -121,8 +121,16 @@ final class StackEngine: Sendable {
         var profile = DriverProfile()
         profile.style = .async
         profile.logicalBlockSize = all.map(\.logicalBlockSize).max() ?? sectorSize
-        profile.physicalBlockSize = max(all.map(\.physicalBlockSize).max() ?? 0, profile.logicalBlockSize)
-        profile.optimalIO = all.map(\.optimalIO).reduce(0) { Self.commonMultiple($0, $1) }
+        var limits = QueueLimits()
+        for window in windows {
+            let device = window.lower.device
+            limits = limits.stacked(on: device.disk.limits, startSector: device.start + window.lowerStart)
+        }
+        // Windows do not begin where the chunks of the disk above would: those below split for themselves.
+        limits.chunkSectors = 0
+        profile.limits = limits
+        profile.physicalBlockSize = max(limits.physicalBlockSize, profile.logicalBlockSize)
+        profile.optimalIO = limits.optimalIO
         profile.hasWriteCache = all.contains(where: \.hasWriteCache)
         // Each lower does it by itself, or its core does it for it.
         profile.fua = .native
@@ -133,15 +141,6 @@ final class StackEngine: Sendable {
         profile.isReadOnly = windows.contains(where: \.lower.isReadOnly)
         profile.isVolatile = all.contains(where: \.isVolatile)
         return profile
-    }
-
-    /// Of what is not zero; the larger one where it would be beyond all reason.
-    private static func commonMultiple(_ one: Int, _ other: Int) -> Int {
-        guard one > 0, other > 0 else { return max(one, other) }
-        var (a, b) = (one, other)
-        while b != 0 { (a, b) = (b, a % b) }
-        let multiple = one / a * other
-        return multiple <= 64 << 20 ? multiple : max(one, other)
     }
 
     /// The windows as they are written, and where they end.
