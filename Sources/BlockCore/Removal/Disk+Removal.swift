@@ -298,9 +298,11 @@ extension Disk {
         if mode == .surprise {
             if case .done = run.report.flush {} else { run.report.flush = .skipped }
         }
+        // Told before it is so: who sees the gate shut may be a disk that stands on this one and goes with it, and its
+        // own end must not have the lower number.
+        registry.events.append([event(.offline, of: part0)])
         let parked = queue.gate.kill()
         queue.setCapacity(0)
-        registry.events.append([event(.offline, of: part0)])
         let delegates = state.publicOpeners.compactMap(\.delegate).eachHolderOnce
         let claimers = endClaims(&state)
         let id = run.id
