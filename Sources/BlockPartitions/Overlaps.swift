@@ -8,10 +8,11 @@
 /// 3                 |--------|    3 overlaps 1
 /// ```
 ///
-/// Logical partitions lie in their container by nature, and are compared with each other and with plain ones.
+/// Logical partitions lie in their container by nature, and are compared with each other and with plain ones. Those of a
+/// nested table, and slots that stand for the whole disk, overlap by nature and are left out.
 func warnOfOverlaps(_ partitions: [ParsedPartition], warnings: inout WarningList) {
     var data: [PartitionEntry] = []
-    for partition in partitions {
+    for partition in partitions where !partition.entry.isWholeDisk && !partition.isNested {
         guard case .container(let extent) = partition.role else {
             data.append(partition.entry)
             continue
@@ -30,6 +31,13 @@ func warnOfOverlaps(_ partitions: [ParsedPartition], warnings: inout WarningList
         if entry.start + entry.size > furthest.start + furthest.size {
             furthest = entry
         }
+    }
+}
+
+extension ParsedPartition {
+    /// Lies in another partition by nature.
+    fileprivate var isNested: Bool {
+        if case .nested = role { true } else { false }
     }
 }
 

@@ -8,13 +8,13 @@ public struct PartitionEntry: Sendable, Equatable, Hashable {
     /// The first sector, of 512 bytes whatever the block size.
     public var start: UInt64
 
-    /// The length in sectors of 512 bytes; never 0.
+    /// The length in sectors of 512 bytes; never 0, except by libblkid's rules.
     ///
     /// An extended partition is shown as its boot record only, so that nobody writes over the logical ones in it.
     public var size: UInt64
 
-    /// The type: `0x83`, or a GUID in lower case.
-    public var type: String
+    /// The type in the table's own terms: `0x83`, a GUID in lower case, a word such as `Apple_HFS`; nil if it has none.
+    public var type: String?
 
     /// The partition's own identity, as in Linux's PARTUUID; nil for an extended partition.
     public var uuid: String?
@@ -31,9 +31,18 @@ public struct PartitionEntry: Sendable, Equatable, Hashable {
     /// Whether its type says that it is a member of a Linux RAID array.
     public var isRAID: Bool
 
+    /// Whether the table says that it stands for the whole disk.
+    public var isWholeDisk = false
+
+    /// Whether the table forbids to write to it.
+    public var isReadOnly = false
+
+    /// The table inside another partition that it stands in, nil for the disk's own.
+    public var nested: PartitionTableKind?
+
     /// An entry of these values.
     public init(
-        number: Int, start: UInt64, size: UInt64, type: String, uuid: String? = nil, name: String? = nil,
+        number: Int, start: UInt64, size: UInt64, type: String? = nil, uuid: String? = nil, name: String? = nil,
         attributes: UInt64? = nil, isBootable: Bool = false, isRAID: Bool = false
     ) {
         self.number = number

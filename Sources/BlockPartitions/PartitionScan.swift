@@ -7,7 +7,7 @@ public struct PartitionScan: Sendable, Equatable {
     /// A disk that begins with a FAT boot sector has none: it is a file system without partitions.
     public var table: PartitionTableKind?
 
-    /// The table's own identity: the GPT's disk GUID, or the MBR's signature as 8 hex digits if it is not 0.
+    /// The table's own identity: a GPT's disk GUID, an MBR's signature as 8 hex digits if it is not 0, a volume's name.
     public var tableID: String?
 
     /// The partitions in ascending number, cut and dropped at the end of the disk as Linux does.
@@ -18,8 +18,11 @@ public struct PartitionScan: Sendable, Equatable {
     /// There are at most 257 of them; the last one then counts those left out.
     public var warnings: [String]
 
-    /// Why no table was recognised, if something could not be read.
+    /// Why no table was recognised, if something could not be read or is broken.
     public var error: PartitionScanError?
+
+    /// What each format that was asked had to say, in that order; empty unless it was asked for.
+    public var trace: [ProbeTrace] = []
 
     /// A scan of these values; by default one that found nothing.
     public init(
@@ -38,6 +41,8 @@ public struct PartitionScan: Sendable, Equatable {
 public enum PartitionScanError: Error, Sendable, Equatable {
     /// A sector that a table needs cannot be read: it is bad, hidden by a bad one beside it, or beyond the end.
     case unreadable(sector: UInt64)
+    /// A table bears the marks of its kind and is broken, and no other kind claims the disk.
+    case malformed(PartitionTableKind, reason: String)
     /// The source has blocks that are not 512, 1024, 2048 or 4096 bytes.
     case unsupportedBlockSize(Int)
 }
@@ -47,6 +52,7 @@ extension PartitionScanError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .unreadable(let sector): "sector \(sector) cannot be read"
+        case .malformed(let kind, let reason): "the \(kind.rawValue) table is broken: \(reason)"
         case .unsupportedBlockSize(let size): "blocks of \(size) bytes are not supported"
         }
     }

@@ -9,6 +9,12 @@ public enum PartitionScanLimits {
     /// disk comes near: 251 logical partitions take 251 pages.
     public static let bytes = 16 << 20
 
-    /// The greatest partition number.
+    /// The most reads that one scan makes of its source.
+    public static let reads = 4096
+
+    /// The most reads of a disk on which there is no table.
+    public static let readsOfEmptyDisk = 24
+
+    /// The greatest partition number, but for libblkid, which has no limit.
     public static let number = 255
 }

@@ -1,25 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The numbered slots 1 to 255 that a parser fills.
+/// The numbered slots that a parser fills: 256 of them, where number 0 is the disk; libblkid has no limit.
 struct SlotTable {
-    private var slots: [ParsedPartition?] = Array(repeating: nil, count: PartitionScanLimits.number + 1)
+    private var slots: [Int: ParsedPartition] = [:]
+    let limit: Int
+
+    init(limit: Int = PartitionScanLimits.number) {
+        self.limit = limit
+    }
 
     /// Puts a partition into the slot of its number, in place of what was there. Other numbers are ignored.
     mutating func enter(_ partition: ParsedPartition) {
-        guard (1...PartitionScanLimits.number).contains(partition.entry.number) else { return }
+        guard (1...limit).contains(partition.entry.number) else { return }
         slots[partition.entry.number] = partition
+    }
+
+    /// Whether nothing was entered.
+    var isEmpty: Bool { slots.isEmpty }
+
+    /// The partitions in ascending number, as they stand.
+    var inOrder: [ParsedPartition] {
+        slots.values.sorted { $0.entry.number < $1.entry.number }
     }
 
     /// The partitions in ascending number, fitted to a disk of `capacity` sectors.
     ///
-    /// One without a size, beyond the end, or with an end past 2^64 is dropped; one that reaches past the end is cut.
-    /// - Invariant: each of them lies on the disk: `start + size <= capacity`, and `size` is not 0.
-    func partitions(capacity: UInt64, warnings: inout WarningList) -> [ParsedPartition] {
+    /// One without a size or beyond the end is dropped; one that reaches past the end is cut. One whose end is past
+    /// 2^64 is dropped, except by the kernel's rules: its sum wraps, and may then seem to fit.
+    /// - Invariant: except for the latter each lies on the disk: `start + size <= capacity`, and `size` is not 0.
+    func partitions(
+        capacity: UInt64, policy: PartitionPolicy, warnings: inout WarningList
+    ) -> [ParsedPartition] {
+        guard policy != .blkid else { return inOrder }
         var fitting: [ParsedPartition] = []
-        for case var partition? in slots {
+        for var partition in inOrder where partition.entry.size > 0 {
             let entry = partition.entry
-            guard entry.size > 0 else { continue }
-            guard !entry.start.addingReportingOverflow(entry.size).overflow else {
+            let (end, wraps) = entry.start.addingReportingOverflow(entry.size)
+            guard !wraps || policy == .kernel else {
                 warnings.add("partition \(entry.number): its end is past 2^64: dropped")
                 continue
             }
@@ -29,7 +46,7 @@ struct SlotTable {
                 continue
             }
             let room = capacity - entry.start
-            if entry.size > room {
+            if end > capacity {
                 warnings.add(
                     "partition \(entry.number): \(entry.size) sectors reach past the end of the disk: cut to \(room)")
                 partition.entry.size = room

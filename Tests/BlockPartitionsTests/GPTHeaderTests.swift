@@ -72,7 +72,7 @@ struct GPTHeaderTests {
     }
 
     @Test(arguments: HeaderCase.bad) func `that breaks a rule in both copies gives no table`(_ broken: HeaderCase) {
-        for policy in PartitionPolicy.allCases {
+        for policy in [PartitionPolicy.platter, .kernel] {
             let scan = Self.image().changing(broken.change).disk().scan(policy)
             #expect(scan.table == nil)
             #expect(scan.entries == [])
@@ -109,7 +109,7 @@ struct GPTHeaderTests {
     }
 
     @Test(arguments: HeaderCase.good) func `may have unusual values`(_ unusual: HeaderCase) {
-        for policy in PartitionPolicy.allCases {
+        for policy in [PartitionPolicy.platter, .kernel] {
             #expect(Self.image().changing(unusual.change).disk().scan(policy).places == [[1, 100, 100], [3, 200, 1]])
         }
     }

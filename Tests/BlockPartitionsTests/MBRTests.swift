@@ -103,11 +103,14 @@ struct MBRTests {
         }
     }
 
-    @Test func `is not there on an empty disk, for the price of one read`() {
-        for capacity: UInt64 in [1, 7, 8, 100_000, .max] {
+    @Test func `is not there on an empty disk, for the price of a few reads`() {
+        for capacity: UInt64 in [1, 7, 8, 31, 32, 100_000, .max] {
             let disk = TestDisk(capacity: capacity)
             #expect(disk.scan() == PartitionScan())
-            #expect(disk.cost().reads == 1)
+            for policy in PartitionPolicy.allCases {
+                #expect(disk.cost(policy).reads <= PartitionScanLimits.readsOfEmptyDisk)
+                #expect(disk.cost(policy).bytes <= 64 << 10)
+            }
         }
     }
 

@@ -51,7 +51,8 @@ struct ReadFaultTests {
                 #expect(scan.entries == good.entries)
                 #expect(scan.warnings.count == 1 && scan.warns("read from the backup"))
                 #expect(kernel.table == nil)
-                #expect(kernel.error == nil)
+                // To Linux it is a disk without a GPT then; the Amiga's and Ultrix' labels may be in the bad page.
+                #expect((kernel.error == nil) == (sector / 8 == 2 || sector / 8 > 3))
             } else if sector / 8 >= backupStart / 8 {
                 #expect(scan.entries == good.entries)
                 #expect(scan.warnings.count == 1 && scan.warns("backup", "the primary is used"))
@@ -102,12 +103,13 @@ struct ReadFaultTests {
         disk.bad = [10, disk.capacity - 1]
         #expect(disk.scan().error == .unreadable(sector: 8))
         #expect(disk.scan().table == nil)
-        #expect(disk.scan(.kernel).error == nil)
+        // The Amiga's label may be there.
+        #expect(disk.scan(.kernel).error == .unreadable(sector: 8))
     }
 
     @Test func `because it is past the end is an error when nothing claims the disk`() {
         let disk = GPTImage().changing { $0.entriesBlock = 2040 }.disk()
-        for policy in PartitionPolicy.allCases {
+        for policy in [PartitionPolicy.platter, .kernel] {
             #expect(disk.scan(policy).error == .unreadable(sector: 2048))
         }
     }
@@ -115,7 +117,8 @@ struct ReadFaultTests {
     @Test func `is not tried again`() {
         var disk = TestDisk([.data(1, 1)])
         disk.bad = [3]
-        #expect(disk.cost().reads == 1)
+        // The page of sector 31 is the other one.
+        #expect(disk.cost().reads == 2)
     }
 
     @Test func `is what an answer of the wrong length is`() {

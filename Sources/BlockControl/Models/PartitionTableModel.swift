@@ -16,6 +16,12 @@ public struct PartitionTableModel: Codable, Sendable, Equatable {
         public var uuid: String?
         /// Its name.
         public var name: String?
+        /// Of `boot`, `raid`, `whole-disk` and `read-only` those that the table says.
+        public var flags: [String] = []
+        /// The attribute bits of a GPT, in hex.
+        public var attributes: String?
+        /// The table inside another partition that it stands in: `bsd`, `minix`, `solaris` or `unixware`.
+        public var nested: String?
 
         /// A partition.
         public init(number: Int, start: UInt64, size: UInt64, type: String?, uuid: String?, name: String?) {
@@ -28,6 +34,26 @@ public struct PartitionTableModel: Codable, Sendable, Equatable {
         }
     }
 
+    /// What one format had to say.
+    public struct Probe: Codable, Sendable, Equatable {
+        /// The format that was asked.
+        public var format: String
+        /// `claimed`, `no` or `error`.
+        public var outcome: String
+        /// Why.
+        public var reason: String
+        /// The 512-byte sectors that it looked at: first and last of each stretch.
+        public var sectors: [[UInt64]]
+
+        /// A probe.
+        public init(format: String, outcome: String, reason: String, sectors: [[UInt64]]) {
+            self.format = format
+            self.outcome = outcome
+            self.reason = reason
+            self.sectors = sectors
+        }
+    }
+
     /// `gpt`, `dos` or another of blkid's words; absent where there is no table.
     public var table: String?
     /// The logical sector size that the table was read with.
@@ -36,11 +62,15 @@ public struct PartitionTableModel: Codable, Sendable, Equatable {
     public var partitions: [Entry]
     /// What is wrong with the table, a line each.
     public var warnings: [String]
+    /// The table's own identity, if it has one.
+    public var id: String?
+    /// What each format had to say, in the order in which they were asked; absent unless that was wanted.
+    public var probes: [Probe]?
 
     enum CodingKeys: String, CodingKey {
         case table
         case sectorSize = "sector_size"
-        case partitions, warnings
+        case partitions, warnings, id, probes
     }
 
     /// A table.

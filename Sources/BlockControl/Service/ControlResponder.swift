@@ -37,8 +37,8 @@ struct ControlResponder: Sendable {
             let detail = try await service.show(name)
             return try .document(detail, headers: [.eTag: detail.tag])
         case .diskPartitions:
-            let policy = request.uri.queryParameters["as"].map(String.init)
-            return try .document(await service.partitions(name, policy: policy))
+            let query = PartitionQuery { key in request.uri.queryParameters[key[...]].map(String.init) }
+            return try .document(await service.partitions(name, query))
         case .removeDisk:
             let report = try await service.remove(name, try await body(request, context), ifMatch: ifMatch)
             return try .document(report, status: report.outcome == "pending" ? .accepted : .ok)

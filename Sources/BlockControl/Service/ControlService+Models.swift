@@ -191,10 +191,29 @@ extension PartitionTableModel {
     /// A scan as a document.
     public init(_ scan: PartitionScan, sectorSize: Int) {
         self.init(
-            table: scan.table?.rawValue, sectorSize: sectorSize,
-            partitions: scan.entries.map {
-                Entry(number: $0.number, start: $0.start, size: $0.size, type: $0.type, uuid: $0.uuid, name: $0.name)
-            }, warnings: scan.warnings)
+            table: scan.table?.rawValue, sectorSize: sectorSize, partitions: scan.entries.map(Entry.init),
+            warnings: scan.warnings)
+        id = scan.tableID
+        guard !scan.trace.isEmpty else { return }
+        probes = scan.trace.map { trace in
+            Probe(
+                format: trace.format.rawValue, outcome: trace.outcome.rawValue, reason: trace.reason,
+                sectors: trace.sectors.map { [$0.lowerBound, $0.upperBound - 1] })
+        }
+    }
+}
+
+extension PartitionTableModel.Entry {
+    fileprivate init(_ entry: PartitionEntry) {
+        self.init(
+            number: entry.number, start: entry.start, size: entry.size, type: entry.type, uuid: entry.uuid,
+            name: entry.name)
+        flags = [
+            entry.isBootable ? "boot" : nil, entry.isRAID ? "raid" : nil, entry.isWholeDisk ? "whole-disk" : nil,
+            entry.isReadOnly ? "read-only" : nil,
+        ].compactMap { $0 }
+        attributes = entry.attributes.map { "0x" + String($0, radix: 16) }
+        nested = entry.nested?.rawValue
     }
 }
 

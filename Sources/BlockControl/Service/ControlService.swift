@@ -42,14 +42,13 @@ public struct ControlService: Sendable {
     }
 
     /// `GET /v1/disks/NAME/partitions`
-    public func partitions(_ name: String, policy: String?) async throws(Problem) -> PartitionTableModel {
+    public func partitions(_ name: String, _ query: PartitionQuery) async throws(Problem) -> PartitionTableModel {
         let disk = try findDisk(name, ifMatch: nil)
-        guard let policy = PartitionPolicy(rawValue: policy ?? "platter") else {
-            throw Problem(.usage, "there is no policy '\(policy ?? "")'; there are platter and kernel", errno: "EINVAL")
-        }
+        var options = try query.options()
+        options.commandLineDisk = disk.name
         do throws(DiskError) {
             return PartitionTableModel(
-                try await disk.scanTable(policy: policy), sectorSize: disk.profile.logicalBlockSize)
+                try await disk.scanTable(options: options), sectorSize: disk.profile.logicalBlockSize)
         } catch {
             throw Problem(error)
         }

@@ -88,7 +88,26 @@ public enum OpenAPIDocument {
                   {
                     "name": "as",
                     "in": "query",
-                    "schema": {"type": "string", "enum": ["platter", "kernel"]}
+                    "schema": {"type": "string", "enum": ["platter", "kernel", "blkid"]}
+                  },
+                  {
+                    "name": "formats",
+                    "in": "query",
+                    "description": "the formats to ask, separated by commas",
+                    "schema": {"type": "string"}
+                  },
+                  {"name": "explain", "in": "query", "schema": {"type": "string", "enum": ["1"]}},
+                  {
+                    "name": "geometry",
+                    "in": "query",
+                    "description": "cylinders, heads and sectors per track: C/H/S",
+                    "schema": {"type": "string"}
+                  },
+                  {
+                    "name": "cmdline",
+                    "in": "query",
+                    "description": "the kernel's parameter blkdevparts=",
+                    "schema": {"type": "string"}
                   }
                 ],
                 "responses": {

@@ -268,24 +268,44 @@ extension OpenAPIDocument {
               },
               "PartitionTable": {
                 "type": "object",
-                "required": ["table", "sector_size", "partitions", "warnings"],
+                "required": ["table", "sector_size", "partitions", "warnings", "id", "probes"],
                 "properties": {
                   "table": {"type": ["string", "null"]},
                   "sector_size": {"type": "integer"},
                   "partitions": {"type": "array", "items": {"$ref": "#/components/schemas/Partition"}},
-                  "warnings": {"type": "array", "items": {"type": "string"}}
+                  "warnings": {"type": "array", "items": {"type": "string"}},
+                  "id": {"type": ["string", "null"]},
+                  "probes": {
+                    "type": ["array", "null"],
+                    "items": {
+                      "type": "object",
+                      "required": ["format", "outcome", "reason", "sectors"],
+                      "properties": {
+                        "format": {"type": "string"},
+                        "outcome": {"type": "string", "enum": ["claimed", "no", "error"]},
+                        "reason": {"type": "string"},
+                        "sectors": {
+                          "type": "array",
+                          "items": {"type": "array", "items": {"type": "integer"}}
+                        }
+                      }
+                    }
+                  }
                 }
               },
               "Partition": {
                 "type": "object",
-                "required": ["number", "start", "size", "type", "uuid", "name"],
+                "required": ["number", "start", "size", "type", "uuid", "name", "flags", "attributes", "nested"],
                 "properties": {
                   "number": {"type": "integer"},
                   "start": {"type": "integer"},
                   "size": {"type": "integer"},
                   "type": {"type": ["string", "null"]},
                   "uuid": {"type": ["string", "null"]},
-                  "name": {"type": ["string", "null"]}
+                  "name": {"type": ["string", "null"]},
+                  "flags": {"type": "array", "items": {"type": "string"}},
+                  "attributes": {"type": ["string", "null"]},
+                  "nested": {"type": ["string", "null"]}
                 }
               },
               "QuarantineList": {

@@ -10,9 +10,18 @@ extension Disk {
     public func scanTable(
         policy: PartitionPolicy = .platter, deadline: Duration = .seconds(10)
     ) async throws(DiskError) -> PartitionScan {
+        try await scanTable(options: PartitionScanOptions(policy: policy), deadline: deadline)
+    }
+
+    /// Reads the partition table that is on the disk now by these rules, and changes nothing.
+    ///
+    /// - Throws: EIO when it cannot be read by the deadline, ENODEV when the disk is gone.
+    public func scanTable(
+        options: PartitionScanOptions, deadline: Duration = .seconds(10)
+    ) async throws(DiskError) -> PartitionScan {
         try await onControlThread("pl-scan") { [self] () throws(DiskError) in
             guard var reader = DeviceReader(self, deadline: Instant.now + deadline) else { throw goneError() }
-            let scan = scanPartitions(&reader, policy: policy)
+            let scan = scanPartitions(&reader, options: options)
             if reader.hasTimedOut {
                 throw DiskError(
                     errno: DiskError.ioError, disk: name, sequence: sequence,

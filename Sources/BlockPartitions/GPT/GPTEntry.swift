@@ -18,7 +18,7 @@ struct GPTEntry {
         let units = (0..<36).map { bytes.u16(at: 56 + 2 * $0) }
         let name =
             switch policy {
-            case .platter: String(decoding: units.prefix { $0 != 0 }, as: UTF16.self)
+            case .platter, .blkid: String(decoding: units.prefix { $0 != 0 }, as: UTF16.self)
             case .kernel: Self.squeezed(units)
             }
         return name.isEmpty ? nil : name

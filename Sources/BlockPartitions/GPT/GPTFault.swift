@@ -11,6 +11,7 @@ enum GPTFault: Error {
     case firstUsable(UInt64)
     case lastUsable(UInt64)
     case usableOrder
+    case headerInside
     case entrySize(UInt32)
     case entryCount(UInt32)
     case entriesOutside(UInt64)
@@ -30,11 +31,22 @@ extension GPTFault: CustomStringConvertible {
         case .firstUsable(let block): "first usable block \(block) is beyond the end"
         case .lastUsable(let block): "last usable block \(block) is beyond the end"
         case .usableOrder: "last usable block comes before the first"
+        case .headerInside: "it stands among the usable blocks"
         case .entrySize(let size): "entry size is \(size)"
         case .entryCount(let count): "entry count is \(count)"
         case .entriesOutside(let block): "entries at block \(block) are beyond the end"
         case .entriesUnreadable: "entries cannot be read"
         case .entriesChecksum: "entries checksum is wrong"
+        }
+    }
+}
+
+extension GPTFault {
+    /// Whether the device failed, rather than the copy.
+    var isUnreadable: Bool {
+        switch self {
+        case .unreadable, .entriesUnreadable: true
+        default: false
         }
     }
 }

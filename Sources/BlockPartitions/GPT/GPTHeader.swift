@@ -13,11 +13,15 @@ struct GPTHeader {
 
     static let entrySize = 128
 
-    /// The greatest table of entries, in bytes: what Linux can allocate in one piece.
-    static let greatestTable = 4 << 20
+    /// The greatest table of entries, in bytes: what Linux can allocate in one piece. libblkid has hardly a limit.
+    static func greatestTable(_ policy: PartitionPolicy) -> Int {
+        policy == .blkid ? Int(UInt32.max) : 4 << 20
+    }
 
     /// Reads the header in the logical block `bytes`, which came from block `block`.
-    init(_ bytes: TableBytes, at block: UInt64, lastBlock: UInt64) throws(GPTFault) {
+    init(
+        _ bytes: TableBytes, at block: UInt64, lastBlock: UInt64, policy: PartitionPolicy
+    ) throws(GPTFault) {
         guard bytes.bytes.starts(with: "EFI PART".utf8) else { throw .noSignature }
         let headerSize = bytes.u32(at: 12)
         guard headerSize >= 92, headerSize <= bytes.count else { throw .headerSize(headerSize) }
@@ -32,12 +36,13 @@ struct GPTHeader {
         lastUsable = bytes.u64(at: 48)
         guard lastUsable <= lastBlock else { throw .lastUsable(lastUsable) }
         guard lastUsable >= firstUsable else { throw .usableOrder }
+        if policy == .blkid, firstUsable < block, block < lastUsable { throw .headerInside }
         diskGUID = guidText(bytes.part(at: 56, count: 16))
 
         let entrySize = bytes.u32(at: 84)
         guard entrySize == Self.entrySize else { throw .entrySize(entrySize) }
         let count = bytes.u32(at: 80)
-        guard count > 0, count <= Self.greatestTable / Self.entrySize else { throw .entryCount(count) }
+        guard count > 0, count <= Self.greatestTable(policy) / Self.entrySize else { throw .entryCount(count) }
         entryCount = Int(count)
         entriesBlock = bytes.u64(at: 72)
         guard entriesBlock <= lastBlock else { throw .entriesOutside(entriesBlock) }

@@ -23,9 +23,12 @@ struct BootRecord {
         return bytes.u16(at: 0x0E) != 0 && bytes.u8(at: 0x10) != 0 && (media == 0xF0 || media >= 0xF8)
     }
 
+    /// Whether it bears AIX's mark.
+    var hasAIXMark: Bool { bytes.u32(at: 0) == 0xC1D4_C2C9 }
+
     /// Whether it bears AIX's mark, and no slot is of a type that Linux uses.
     var looksLikeAIX: Bool {
-        bytes.u32(at: 0) == 0xC1D4_C2C9
+        hasAIXMark
             && !slots.contains { [0x82, 0x83, 0x8E, 0xFD].contains($0.type) || $0.isExtended }
     }
 }

@@ -18,7 +18,7 @@ struct ExtendedChain {
     let scale: UInt64
 
     /// The number of the next logical partition; the chains of all extended partitions share it.
-    private var next = 5
+    private(set) var next = 5
 
     private static let recordsWithoutData = 100
 

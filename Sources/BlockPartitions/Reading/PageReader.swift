@@ -5,7 +5,8 @@
 /// Sectors come in aligned pages of 4096 bytes: one bad sector hides the seven around it. Pages are kept, failed ones
 /// too, so that a loop on the disk costs no reads.
 ///
-/// - Invariant: `bytesRead <= PartitionScanLimits.bytes`; a read that would go past that fails.
+/// - Invariant: `bytesRead <= PartitionScanLimits.bytes`, `reads <= PartitionScanLimits.reads`; a read that would go
+///   past that fails.
 struct PageReader<Source: PartitionSource> {
     private(set) var source: Source
 
@@ -17,6 +18,12 @@ struct PageReader<Source: PartitionSource> {
 
     /// What was asked of the source, answered or not.
     private(set) var bytesRead = 0
+
+    /// How often the source was asked.
+    private(set) var reads = 0
+
+    /// What was looked at since it was last taken, kept only where a scan is explained.
+    private var trail: SectorTrail?
 
     /// The first sector that could not be read, and the first that is not on the disk.
     private(set) var firstFailure: UInt64?
@@ -34,8 +41,9 @@ struct PageReader<Source: PartitionSource> {
         case failed
     }
 
-    init(_ source: Source) {
+    init(_ source: Source, isExplained: Bool = false) {
         self.source = source
+        trail = isExplained ? SectorTrail() : nil
         capacity = source.capacity
         sectorsPerBlock = UInt64(source.logicalBlockSize / 512)
         readable = capacity - capacity % sectorsPerBlock
@@ -45,6 +53,17 @@ struct PageReader<Source: PartitionSource> {
     var lastBlock: UInt64? {
         let blocks = capacity / sectorsPerBlock
         return blocks == 0 ? nil : blocks - 1
+    }
+
+    /// The sectors that were looked at since this was last asked.
+    mutating func takeTrail() -> [Range<UInt64>] {
+        trail?.take() ?? []
+    }
+
+    /// `count` bytes at any offset, or nil if not all of them can be read.
+    mutating func bytes(at offset: UInt64, count: Int) -> TableBytes? {
+        let within = Int(offset % 512)
+        return read(sector: offset / 512, byteCount: within + count)?.part(at: within, count: count)
     }
 
     /// The 512 bytes of a sector, or nil.
@@ -63,8 +82,10 @@ struct PageReader<Source: PartitionSource> {
         return read(sector: block * sectorsPerBlock, byteCount: byteCount)
     }
 
-    private mutating func read(sector: UInt64, byteCount: Int) -> TableBytes? {
+    /// `byteCount` bytes from the start of a sector, or nil if not all of them can be read.
+    mutating func read(sector: UInt64, byteCount: Int) -> TableBytes? {
         let count = UInt64((byteCount + 511) / 512)
+        trail?.add(sector, count)
         guard sector < capacity, count <= capacity - sector else {
             let beyond = max(sector, capacity)
             firstBeyondEnd = firstBeyondEnd ?? beyond
@@ -108,11 +129,12 @@ struct PageReader<Source: PartitionSource> {
     /// Asks the source, and checks its answer.
     private mutating func readPages(_ first: UInt64, _ length: UInt64) -> [UInt8]? {
         let count = Int(min(length * 8, readable - first * 8))
-        guard bytesRead + count * 512 <= PartitionScanLimits.bytes else {
+        guard bytesRead + count * 512 <= PartitionScanLimits.bytes, reads < PartitionScanLimits.reads else {
             isExhausted = true
             return nil
         }
         bytesRead += count * 512
+        reads += 1
         assert(bytesRead <= PartitionScanLimits.bytes)
         guard let bytes = source.read(sector: first * 8, count: count), bytes.count == count * 512 else { return nil }
         return bytes

@@ -33,4 +33,20 @@ struct FilePartitionSource: PartitionSource {
         }
         return buffer.memory.array
     }
+
+    /// All bytes of a small file.
+    /// - Throws: ``SystemError`` where it cannot be read, EFBIG where it is larger than that.
+    static func contents(of path: String, atMost limit: UInt64) throws(SystemError) -> [UInt8] {
+        let file = try DiskFile.open(path, [])
+        let size = try file.facts().size
+        guard size <= limit else { throw SystemError(errno: 27) }  // EFBIG
+        let buffer = try IOBuffer(count: Int(size))
+        var done = 0
+        while done < buffer.count {
+            let result = file.perform(.read(at: UInt64(done), into: buffer.memory.slice(done, buffer.count - done)))
+            guard result > 0 else { throw SystemError(errno: 5) }  // EIO
+            done += result
+        }
+        return buffer.memory.array
+    }
 }
