@@ -3,6 +3,8 @@
 # A real Linux kernel is the client: one in user mode, whose root is this machine's own, read only.
 # shellcheck source=Tests/EndToEnd/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=Tests/EndToEnd/uml.sh
+. "$here/uml.sh"
 
 # What the kernel's first process does. It speaks in lines that begin with "guest:".
 guest_script() {
@@ -47,42 +49,6 @@ off
 GUEST
 }
 
-# The kernel in user mode takes the CPU's register state for smaller than it is on newer CPUs.
-shim() {
-    cat >"$dir/shim.c" <<'C'
-#define _GNU_SOURCE
-#include <stdarg.h>
-#include <string.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
-/* PTRACE_SETREGSET of NT_X86_XSTATE with less than all of it is refused: fill up with what is there. */
-long ptrace(enum __ptrace_request request, ...) {
-    va_list list;
-    va_start(list, request);
-    pid_t pid = va_arg(list, pid_t);
-    void *address = va_arg(list, void *), *data = va_arg(list, void *);
-    va_end(list);
-    if ((unsigned)request == 0x4205 && (long)address == 0x202) {
-        struct iovec *given = data;
-        static __thread char state[65536] __attribute__((aligned(64)));
-        struct iovec whole = {state, sizeof state};
-        if (!syscall(SYS_ptrace, 0x4204, pid, address, &whole) && whole.iov_len > given->iov_len) {
-            memcpy(state, given->iov_base, given->iov_len);
-            return syscall(SYS_ptrace, request, pid, address, &whole);
-        }
-    }
-    if (request >= 1 && request <= 3) {
-        long word, result = syscall(SYS_ptrace, request, pid, address, &word);
-        return result < 0 ? result : word;
-    }
-    return syscall(SYS_ptrace, request, pid, address, data);
-}
-C
-    gcc -O2 -shared -fPIC -nostartfiles -o "$dir/shim.so" "$dir/shim.c"
-}
-
 # enter_network TEST: starts the test again in a network of its own, with a tap that only the guest is behind.
 enter_network() {
     need_root
@@ -101,23 +67,16 @@ enter_network() {
 }
 
 boot() {
-    shim
     local module
     module=$(find /usr/lib/uml -name 'nbd.ko*' | head -n 1)
     guest_script | sed "2s|.*|export PATH=/usr/sbin:/usr/bin:/sbin:/bin MODULE=$module NAME=$1|" >"$dir/guest"
     chmod 755 "$dir/guest"
-    # Its processes are stopped under its hand: they end with their group.
-    HOME=$dir LD_PRELOAD=$dir/shim.so setsid linux.uml mem=256M rootfstype=hostfs rootflags=/ ro "init=$dir/guest" \
-        vec0:transport=tap,ifname=tap0,gro=1 con=null con0=null,fd:1 ssl=null quiet >"$dir/guest.log" 2>&1 </dev/null &
-    guest=$!
-    at_end+=("kill -KILL -- -$guest 2>/dev/null")
+    boot_guest "$dir/guest" vec0:transport=tap,ifname=tap0,gro=1
 }
-said() { grep -qa "guest: $1" "$dir/guest.log"; }
 hear_guest() {
     wait_for "$1" "the guest says '$2'; its last words: $(tail -n 3 "$dir/guest.log" | tr -d '\r' | tr '\n' '|')" said_or_ended "$2"
     said "$2" || fail "the guest did not say '$2': $(grep -a guest: "$dir/guest.log" | tail -n 3 | tr -d '\r' | tr '\n' '|')"
 }
-said_or_ended() { said "$1" || is_ended "$guest"; }
 
 start_disk() {
     start_daemon --nbd "unix:$nbd" --nbd tcp:10.9.9.1:10809 ram name=pl0 size=128M

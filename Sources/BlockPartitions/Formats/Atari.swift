@@ -158,7 +158,9 @@ extension PartitionScanner {
     private mutating func walkBlkidAtari(from link: AtariEntry, into list: inout BlkidAtariList) -> UInt64? {
         var position = link.start
         for _ in 0..<100 {
-            guard let sector = reader.sector(UInt64(position)) else { return UInt64(position) }
+            guard let sector = reader.sector(UInt64(position)) else {
+                return UInt64(position) < reader.capacity ? UInt64(position) : nil
+            }
             let entries = AtariEntry.primaries(sector)
             guard let index = entries.prefix(3).firstIndex(where: \.isActive), !entries[index].isLink else {
                 return nil

@@ -131,7 +131,7 @@ extension PartitionScanner {
     /// The partition of an entry, nil with a warning if it does not lie on the disk or has no blocks.
     private mutating func partition(_ entry: GPTEntry, number: Int, lastBlock: UInt64) -> PartitionEntry? {
         let (first, last) = (entry.first, entry.last)
-        guard first <= lastBlock, last <= lastBlock else {
+        guard first <= lastBlock && last <= lastBlock || policy == .blkid else {
             warnings.add(
                 "partition \(number): blocks \(first) to \(last) reach past the last one (\(lastBlock)): dropped")
             return nil
@@ -143,7 +143,8 @@ extension PartitionScanner {
         }
         let type = entry.type
         return PartitionEntry(
-            number: number, start: first * reader.sectorsPerBlock, size: (last &- first &+ 1) &* reader.sectorsPerBlock,
+            number: number, start: first &* reader.sectorsPerBlock,
+            size: (last &- first &+ 1) &* reader.sectorsPerBlock,
             type: type, uuid: entry.uuid, name: entry.name(policy), attributes: entry.attributes,
             isBootable: entry.attributes & 4 != 0, isRAID: type == "a19d880f-05fc-4d3b-a006-743f0f84911e")
     }

@@ -50,8 +50,8 @@ extension PartitionScanner {
     /// FreeBSD's offsets count from the partition if its third slice, the partition as a whole, begins at 0.
     mutating func bsdEntries(in parent: NestedParent) -> [PartitionEntry] {
         guard let label = bsdLabel(in: parent) else { return [] }
-        let isRelative =
-            label.slice(2).offset == 0 && (policy == .blkid ? label.sliceCount > 2 : parent.type == 0xA5)
+        let isAnnounced = policy != .blkid || label.sliceCount > 2
+        let isRelative = parent.type == 0xA5 && label.slice(2).offset == 0 && isAnnounced
         let base = isRelative ? parent.start : 0
         return label.usedSlices.compactMap { slice in
             let start = slice.offset + base

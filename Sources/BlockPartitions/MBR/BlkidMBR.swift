@@ -21,33 +21,35 @@ extension PartitionScanner {
         if !record.slots.contains(where: \.isUsed), hasVolumeLabel() {
             return .notMine("an empty MBR on a physical volume of LVM")
         }
-        return .claimed(blkidPartitions(of: record))
+        return blkidPartitions(of: record)
     }
 
     private mutating func hasVolumeLabel() -> Bool {
         (0..<4).contains { reader.sector($0)?.has("LVM2 001", at: 24) == true }
     }
 
-    private mutating func blkidPartitions(of record: BootRecord) -> ParsedTable {
+    private mutating func blkidPartitions(of record: BootRecord) -> Verdict {
         var table = ParsedTable(.dos, id: record.identity, policy: policy)
         let scale = UInt32(reader.sectorsPerBlock)
         var chain = BlkidChain(signature: record.signature, scale: scale)
-        for (index, slot) in record.slots.enumerated() where slot.isUsed {
+        for (index, slot) in record.slots.enumerated() where slot.count &* scale != 0 {
             let entry = chain.entry(index + 1, start: UInt64(slot.start &* scale), slot)
             table.enter(entry)
             chain.known.insert(entry.start)
         }
-        for slot in record.slots where slot.isUsed && slot.isExtended {
+        for slot in record.slots where slot.count &* scale != 0 && slot.isExtended {
             chain.walk(slot, into: &table, reader: &reader)
         }
         // Not on floppy disks.
-        guard reader.capacity > 2880 else { return table }
-        for (index, slot) in record.slots.enumerated() where slot.isUsed && !slot.isExtended {
+        guard reader.capacity > 2880 else { return .claimed(table) }
+        for (index, slot) in record.slots.enumerated() where slot.count &* scale != 0 && !slot.isExtended {
             guard slot.type != 0xBF, let kind = slot.nestedTable, options.asks(kind) else { continue }
             let parent = NestedParent(
                 number: index + 1, type: slot.type, start: UInt64(slot.start &* scale),
                 size: UInt64(slot.count &* scale))
-            guard parent.start + parent.size <= reader.capacity else { continue }
+            guard parent.start + parent.size <= reader.capacity else {
+                return .malformed("partition \(parent.number) may hold a table, and is not on the disk")
+            }
             let found: [PartitionEntry] =
                 switch kind {
                 case .bsd: bsdEntries(in: parent)
@@ -62,7 +64,7 @@ extension PartitionScanner {
                 chain.next += 1
             }
         }
-        return table
+        return .claimed(table)
     }
 
     /// A protective MBR behind which no GPT is valid.
@@ -102,7 +104,7 @@ private struct BlkidChain {
             let record = BootRecord(bytes)
             guard record.isMarked else { return }
             withoutData += 1
-            for (index, slot) in record.slots.enumerated() where slot.isUsed && !slot.isExtended {
+            for (index, slot) in record.slots.enumerated() where slot.count &* scale != 0 && !slot.isExtended {
                 let (offset, size) = (slot.start &* scale, slot.count &* scale)
                 let start = UInt32(truncatingIfNeeded: position) &+ offset
                 let isInside = offset &+ size <= room && start >= first && start &+ size <= first &+ extent
@@ -111,7 +113,7 @@ private struct BlkidChain {
                 next += 1
                 withoutData = 0
             }
-            guard let link = record.slots.first(where: { $0.isUsed && $0.isExtended }) else { return }
+            guard let link = record.slots.first(where: { $0.count &* scale != 0 && $0.isExtended }) else { return }
             position = UInt64(first) + UInt64(link.start &* scale)
             room = link.count &* scale
         }
