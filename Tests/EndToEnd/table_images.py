@@ -2,6 +2,7 @@
 """Disk images with partition tables made from field values, normal and nasty, and the comparison of two readers.
 
   table_images.py make DIRECTORY SEED COUNT     COUNT images a format, and a file 'list'
+  table_images.py corpus DIRECTORY SEED COUNT   the same as inputs of the fuzzers, a directory for each target
   table_images.py kernel DIRECTORY LOG PLATTER  what a kernel said of them (lines 'guest: image …') against --as kernel
   table_images.py blkid DIRECTORY PLATTER       what partx says of them against --as blkid
 """
@@ -736,10 +737,96 @@ def blkid(directory, program):
     report.finish()
 
 
+# MARK: the fuzzers' corpus
+
+
+def ibm():
+    image = Image(100 * 15 * 12 * 8, 4096)
+    kind = rng.choice(["e5d6d3f1", "d3d5e7f1", "c3d4e2f1"])
+    label = bytearray(512)
+    label[0:8] = bytes.fromhex(kind) * 2
+    label[15:20] = be(0, 2) + be(1, 2) + b"\2"
+    if kind[0] == "d":
+        label[79:88] = b"\xf2" + be(1000, 8)
+    if kind[0] == "c":
+        label[12:16], label[28:32], label[52:56] = be(4096), be(500), be(rng.choice([0, 20]))
+    image.put(16, 0, label)
+    for index, form in enumerate([0xF4, 0xF5, 0xF1, 0xF7, 0xF8, 0xF9, 0]):
+        image.put((15 + index) * 8, 44, bytes([form]))
+        image.put((15 + index) * 8, 107, be(index, 2) + be(0, 2) + be(index, 2) + be(14, 2))
+    return image
+
+
+def tree():
+    """A flattened device tree with fixed partitions."""
+    body, strings = b"", b""
+
+    def node(name):
+        return be(1) + (name + b"\0").ljust(len(name) // 4 * 4 + 4, b"\0")
+
+    def value(name, data):
+        nonlocal strings
+        strings += name + b"\0"
+        return be(3) + be(len(data)) + be(len(strings) - len(name) - 1) + data + bytes(-len(data) % 4)
+
+    body += node(b"") + value(b"#address-cells", be(1)) + value(b"#size-cells", be(1)) + node(b"partitions")
+    body += value(b"compatible", b"fixed-partitions\0")
+    for name in (b"boot@0", b"data@10000"):
+        body += node(name) + value(b"reg", be(0) + be(65536)) + value(b"label", b"label\0") + be(2)
+    body += be(2) + be(2) + be(9)
+    size = 40 + len(body) + len(strings)
+    return b"".join(be(word) for word in (0xD00DFEED, size, 40, 40 + len(body), 40, 17, 16, 0, len(strings), len(body))
+                    ) + body + strings
+
+
+def pieces(image, flags):
+    """An image as Fuzz/Sources/fuzz-tables/FuzzDisk.swift takes it apart: without its zeros."""
+    data = bytes([[512, 4096, 1024, 2048].index(image.block_size) | flags]) + le(image.capacity)
+    for offset, part in image.parts:
+        at = 0
+        while at < len(part):
+            if not part[at]:
+                at += 1
+                continue
+            end = at + 1
+            while end < len(part) and any(part[end:end + 16]):
+                end += 1
+            data += le((offset + at) // 512) + le((offset + at) % 512, 2) + le(end - at, 2) + part[at:end]
+            at = end
+    return data
+
+
+def corpus(directory, seed, count):
+    rng.seed(seed)
+    names = {ics: "acorn-ics", powertec: "acorn-powertec", eesox: "acorn-eesox", adfs: "acorn-adfs", cumana: "acorn-cumana",
+             logical: "dos", mixed: "all", mutated: "all"}
+    targets = [(names.get(build, build.__name__), build) for build in FORMATS + [ibm] if build is not small]
+    targets += [("bsd", dos), ("bsd", osf), ("solaris", dos), ("unixware", dos), ("minix", dos), ("PMBR", gpt)]
+    for target, build in targets:
+        os.makedirs(os.path.join(directory, target), exist_ok=True)
+        for index in range(count * 2 if build is gpt else count):
+            image = build()
+            # An MBR with something behind it, and a GPT of few entries: both sums of a great one take their time.
+            while build is dos and len(image.parts) < 4 or build is gpt and not 1000 < sum(
+                    len(part) for _, part in image.parts) < 3000:
+                image = build()
+            # Rules and whether sums are mended: all of them in turn.
+            flags = 8 if target in ("bsd", "PMBR") else (0, 4, 8)[index % 3]
+            flags |= 0x80 * (build is gpt or index % 2)
+            with open(os.path.join(directory, target, "%s%d" % (build.__name__, index)), "wb") as file:
+                file.write(pieces(image, flags))
+    for target, data in (("cmdline", b"blkdevparts=loop1:64K(a)ro,1M@2M(b)lk,-(c);loop2:0x1000,010000@4096"), ("of", tree())):
+        os.makedirs(os.path.join(directory, target), exist_ok=True)
+        with open(os.path.join(directory, target, "given"), "wb") as file:
+            file.write(b"\0" + le(131072) + data)
+
+
 def main():
     verb, *rest = sys.argv[1:]
     if verb == "make":
         make(rest[0], rest[1], int(rest[2]))
+    elif verb == "corpus":
+        corpus(rest[0], rest[1], int(rest[2]))
     elif verb == "kernel":
         kernel(*rest)
     else:
