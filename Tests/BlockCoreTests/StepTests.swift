@@ -95,6 +95,21 @@ import Testing
         box.close()
     }
 
+    @Test("a disk that dies during the flush before a write gets no write (T38, R2)") func deathBeforeWrite()
+        async throws
+    {
+        let driver = ScriptedDriver()
+        let (disk, sink, box) = try await rig(driver)
+        box.use { $0.submit(.write, sectors(0, 8), flags: .preflush, data: ones(8), token: 1) }
+        let removal = BegunRemoval(disk, .surprise)
+        #expect(eventually { disk.capacity == 0 })
+        driver.answerOne()
+        #expect(removal.end()?.report?.quarantined == 0)
+        #expect(sink.statuses(of: 1) == [.gone] && driver.requests.map(\.operation) == [.flush])
+        #expect(disk.ledger().inFlight == 0)
+        box.close()
+    }
+
     @Test("a piece that is owed at the deadline is the last, whatever its answer (T38, R4)")
     func deadlineBetweenPieces() async throws {
         let driver = ScriptedDriver { $0.limit { $0.maxHardwareSectors = 8 } }
@@ -152,6 +167,18 @@ import Testing
         let mine = submit()
         #expect(sink.statuses(of: 1) == [.ok] && driver.requests.count == 10)
         #expect(!threads.withLock { $0 }.contains(mine))
+        // Answered by a thread of its own, the driver is not called by that thread either.
+        driver.set(.hold)
+        box.use { $0.submit(.write, sectors(0, 16), data: ones(16), token: 2) }
+        #expect(eventually { driver.held == 1 })
+        let answerer = try WorkerThread.start(name: "answer") {
+            driver.answerOne()
+            #expect(eventually { driver.held == 1 })
+            #expect(!threads.withLock { $0 }.contains(UInt(pthread_self())))
+        }
+        answerer.join()
+        driver.answerOne()
+        #expect(sink.statuses(of: 2) == [.ok])
         await end(disk, box, driver)
     }
 
