@@ -24,6 +24,9 @@ extension RequestQueue {
 }
 
 extension Disk {
+    /// Whether the timer is set or being looked after: for tests.
+    package var isClockRunning: Bool { queue.isTimerSet.load(ordering: .sequentiallyConsistent) }
+
     fileprivate func setTimer(_ due: Instant) {
         Reaper.shared.watch(nil, until: due, tag: queue.timerTag) { [weak self] _ in
             guard let self else { return }
