@@ -60,7 +60,9 @@ import Testing
     }
 
     @Test func `every refusal says what, where and how to mend it`() {
-        #expect(refusal("rma", "size=1M") == "unknown driver 'rma': there are delay, file, linear, null, ram")
+        #expect(
+            refusal("rma", "size=1M")
+                == "unknown driver 'rma': there are delay, file, linear, null, ram, removable")
         #expect(refusal("ram") == "ram: size= is missing: for example size=1G, or image=FILE")
         #expect(refusal("null") == "null: size= is missing: for example size=1G")
         #expect(refusal("file") == "file: path= is missing: for example path=/var/tmp/disk.img")

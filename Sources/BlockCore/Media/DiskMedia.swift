@@ -35,15 +35,8 @@ final class DiskMedia: Sendable {
 extension Disk {
     // MARK: When the device is asked
 
-    /// No check of the medium begins until as many unblocks; one that runs is waited for.
-    func blockMedia(_ media: DiskMedia) {
-        var isRunning = media.state.withLock { $0.events.block() }
-        while isRunning {
-            let heard = media.bell.value
-            isRunning = media.state.withLock { $0.events.isChecking }
-            if isRunning { media.bell.wait(after: heard) }
-        }
-    }
+    /// No check of the medium begins by itself until as many unblocks. One that runs is waited for by the caller's own.
+    func blockMedia(_ media: DiskMedia) { _ = media.state.withLock { $0.events.block() } }
 
     func unblockMedia(_ media: DiskMedia, checkNow: Bool = false) {
         let standard = registry.mediaPollInterval

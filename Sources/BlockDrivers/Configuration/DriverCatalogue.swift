@@ -40,6 +40,9 @@ public enum DriverCatalogue {
             }),
         Entry(name: "null") { (keys, common) throws(ConfigurationError) in try NullDriver.make(&keys, common) },
         Entry(name: "ram") { (keys, common) throws(ConfigurationError) in try RamDriver.make(&keys, common) },
+        Entry(name: "removable") { (keys, common) throws(ConfigurationError) in
+            try RemovableDriver.make(&keys, common)
+        },
     ]
 
     /// The names of the drivers.
