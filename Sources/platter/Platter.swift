@@ -30,6 +30,8 @@ struct Platter: AsyncParsableCommand {
             ResizeVerb.self,
             SetVerb.self,
             RescanVerb.self,
+            InsertVerb.self,
+            EjectVerb.self,
             FreezeVerb.self,
             ThawVerb.self,
             ExportVerb.self,

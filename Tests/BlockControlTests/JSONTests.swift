@@ -54,6 +54,7 @@ import Testing
         try check(Samples.health)
         try check(Samples.event)
         try check(Samples.rescan)
+        try check(Samples.medium)
         try check(Samples.table)
         try check(Samples.problem)
         try check(AddRequest(driver: "ram", parameters: ["size": .one("1G"), "member": .many(["a", "b"])]))

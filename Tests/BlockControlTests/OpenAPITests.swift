@@ -72,6 +72,9 @@ import Testing
         ("Remove", { try tree(RemovalRequest(mode: "safe", timeoutSeconds: 1, wait: true, dryRun: true)) }),
         ("Freeze", { try tree(FreezeRequest(timeoutSeconds: 1)) }),
         ("Resize", { try tree(ResizeRequest(size: 1)) }), ("Set", { try tree(SetRequest(settings: [:])) }),
+        ("Insert", { try tree(InsertRequest(path: "/a")) }),
+        ("Eject", { try tree(EjectRequest(force: true, timeoutSeconds: 1)) }),
+        ("Medium", { try tree(Samples.medium) }),
         ("AddExport", { try tree(ExportRequest(device: "pl0", kind: "nbd", parameters: [:])) }),
     ]
 

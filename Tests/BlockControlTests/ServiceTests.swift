@@ -250,6 +250,49 @@ private func problem<Answer>(_ body: () async throws -> Answer) async -> Problem
         }
     }
 
+    @Test func `a medium goes in and comes out, with a tag of its own`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            let slot = try await client.add("removable", "name=sd0")
+            #expect(slot.state == "no-medium")
+            #expect(slot.device.size == 0)
+            let path = daemon.client.paths.directory + "/card.img"
+            let file = try DiskFile.open(path, [.write, .create])
+            try file.truncate(to: 1 << 20)
+            file.close()
+            let insert = InsertRequest(path: path)
+            let stale = await problem {
+                try await client.send(
+                    .insertMedium, "sd0", body: insert, ifMatch: "\"x-1\"", as: MediumModel.self)
+            }
+            #expect(stale?.kind == .changed)
+            let medium = try await client.send(
+                .insertMedium, "sd0", body: insert, ifMatch: slot.tag, as: MediumModel.self)
+            #expect(medium.size == 1 << 20)
+            #expect(medium.diskseq > slot.device.diskseq)
+            let again = await problem {
+                try await client.send(.insertMedium, "sd0", body: insert, as: MediumModel.self)
+            }
+            #expect(again?.kind == .busy)
+            // The tag was of the slot without it.
+            let late = await problem {
+                try await client.send(
+                    .ejectMedium, "sd0", body: EjectRequest(), ifMatch: slot.tag, as: MediumModel.self)
+            }
+            #expect(late?.kind == .changed)
+            let empty = try await client.send(.ejectMedium, "sd0", body: EjectRequest(), as: MediumModel.self)
+            #expect(empty.size == 0)
+            let nothing = await problem {
+                try await client.send(.ejectMedium, "sd0", body: EjectRequest(), as: MediumModel.self)
+            }
+            #expect(nothing?.errno == "ENOMEDIUM")
+            #expect(nothing?.exitStatus == .failed)
+            try await client.add("ram", "size=1M", "name=foo")
+            let fixed = await problem { try await client.send(.ejectMedium, "foo", as: MediumModel.self) }
+            #expect(fixed?.errno == "EOPNOTSUPP")
+        }
+    }
+
     @Test func `what a silent driver owes is in the report and in quarantine until it answers`() async throws {
         try await withDaemon { daemon in
             let client = daemon.client

@@ -51,6 +51,10 @@ struct ControlResponder: Sendable {
         case .freezeDisk:
             return try .document(await service.freeze(name, try await body(request, context), ifMatch: ifMatch))
         case .thawDisk: return try .document(await service.thaw(name, ifMatch: ifMatch))
+        case .insertMedium:
+            return try .document(await service.insert(name, try await body(request, context), ifMatch: ifMatch))
+        case .ejectMedium:
+            return try .document(await service.eject(name, try await body(request, context), ifMatch: ifMatch))
         case .quarantine: return try .document(service.quarantine())
         case .listExports: return try .document(await service.exports())
         case .addExport: return try .document(await service.export(try await body(request, context)), status: .created)

@@ -5,6 +5,7 @@
 public enum ControlRoute: CaseIterable, Sendable {
     case listDisks, addDisk, showDisk, diskPartitions, removeDisk, cancelRemoval, resizeDisk, setDisk, rescanDisk
     case freezeDisk, thawDisk
+    case insertMedium, ejectMedium
     case quarantine
     case listExports, addExport, removeExport
     case events
@@ -14,7 +15,7 @@ public enum ControlRoute: CaseIterable, Sendable {
     public var method: String {
         switch self {
         case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk,
-            .addExport:
+            .insertMedium, .ejectMedium, .addExport:
             "POST"
         case .removeExport: "DELETE"
         default: "GET"
@@ -34,6 +35,8 @@ public enum ControlRoute: CaseIterable, Sendable {
         case .rescanDisk: "/v1/disks/{name}/rescan"
         case .freezeDisk: "/v1/disks/{name}/freeze"
         case .thawDisk: "/v1/disks/{name}/thaw"
+        case .insertMedium: "/v1/disks/{name}/insert"
+        case .ejectMedium: "/v1/disks/{name}/eject"
         case .quarantine: "/v1/quarantine"
         case .listExports, .addExport: "/v1/exports"
         case .removeExport: "/v1/exports/{id}"
@@ -48,6 +51,7 @@ public enum ControlRoute: CaseIterable, Sendable {
     public var honoursIfMatch: Bool {
         switch self {
         case .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk: true
+        case .insertMedium, .ejectMedium: true
         default: false
         }
     }

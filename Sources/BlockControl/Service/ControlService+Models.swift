@@ -91,11 +91,6 @@ struct FNV1a {
     var text: String { String(value, radix: 16) }
 }
 
-extension Disk {
-    /// Where it is in its life; of a living one that its users have frozen, that.
-    var stateWord: String { lifeState == .live && freezeDepth > 0 ? "frozen" : lifeState.word }
-}
-
 extension DiskState {
     var removal: RemovalMode? {
         switch self {

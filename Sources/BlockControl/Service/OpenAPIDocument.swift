@@ -259,6 +259,48 @@ public enum OpenAPIDocument {
                 }
               }
             },
+            "/v1/disks/{name}/insert": {
+              "post": {
+                "operationId": "insertMedium",
+                "summary": "Put a medium into a disk with removable media",
+                "parameters": [
+                  {"$ref": "#/components/parameters/Name"},
+                  {"$ref": "#/components/parameters/IfMatch"}
+                ],
+                "requestBody": {
+                  "required": true,
+                  "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Insert"}}}
+                },
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Medium"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
+            "/v1/disks/{name}/eject": {
+              "post": {
+                "operationId": "ejectMedium",
+                "summary": "Take the medium out of a disk with removable media",
+                "parameters": [
+                  {"$ref": "#/components/parameters/Name"},
+                  {"$ref": "#/components/parameters/IfMatch"}
+                ],
+                "requestBody": {
+                  "required": true,
+                  "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Eject"}}}
+                },
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Medium"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
             "/v1/quarantine": {
               "get": {
                 "operationId": "quarantine",

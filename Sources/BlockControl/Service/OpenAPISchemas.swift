@@ -35,7 +35,7 @@ extension OpenAPIDocument {
                   "ro": {"type": "boolean"},
                   "type": {"type": "string", "description": "disk, part, or the driver of what stands on others"},
                   "diskseq": {"type": "integer"},
-                  "state": {"type": "string", "enum": ["adding", "live", "frozen", "removing", "owing", "gone"]},
+                  "state": {"type": "string", "enum": ["adding", "live", "frozen", "no-medium", "removing", "owing", "gone"]},
                   "driver": {"type": "string"},
                   "openers": {"type": "integer"},
                   "uppers": {"type": "array", "items": {"type": "string"}, "description": "what stands on it"},
@@ -78,6 +78,38 @@ extension OpenAPIDocument {
                     }
                   }
                 ]
+              },
+              "Insert": {
+                "type": "object",
+                "required": ["path"],
+                "properties": {"path": {"type": "string", "description": "of an image or a block device"}}
+              },
+              "Eject": {
+                "type": "object",
+                "properties": {"force": {"type": "boolean"}, "timeout_seconds": {"type": "number"}}
+              },
+              "Medium": {
+                "type": "object",
+                "required": [
+                  "disk",
+                  "diskseq",
+                  "size",
+                  "table",
+                  "partitions",
+                  "warnings",
+                  "unflushed_bytes",
+                  "openers"
+                ],
+                "properties": {
+                  "disk": {"type": "string"},
+                  "diskseq": {"type": "integer"},
+                  "size": {"type": "integer", "description": "bytes; 0: nothing is in"},
+                  "table": {"type": ["string", "null"]},
+                  "partitions": {"type": "array", "items": {"type": "string"}},
+                  "warnings": {"type": "array", "items": {"type": "string"}},
+                  "unflushed_bytes": {"type": "integer"},
+                  "openers": {"type": "array", "items": {"$ref": "#/components/schemas/Opener"}}
+                }
               },
               "Opener": {
                 "type": "object",

@@ -30,10 +30,11 @@ extension Disk {
     /// Whether there is a medium in it; true where it cannot be changed.
     public var hasMedium: Bool { media.map { $0.number != 0 } ?? true }
 
-    /// One word for listings: that of its life, or `no-medium`.
+    /// One word for listings: that of its life; of a living disk `frozen` or `no-medium`, where it is that.
     public var stateWord: String {
         let state = lifeState
-        return state == .live && !hasMedium ? "no-medium" : state.word
+        guard state == .live else { return state.word }
+        return freezeDepth > 0 ? "frozen" : hasMedium ? state.word : "no-medium"
     }
 
     /// How often the device is asked for events, in milliseconds; -1: as often as the registry says, 0: never.
