@@ -23,6 +23,8 @@ final class CardDriver: BlockDriver, Sendable {
     private let cached: Bool
     /// Called in each check, before it looks.
     let inCheck = Hook<(@Sendable () -> Void)?>(nil)
+    /// Called when the card is to come out, before it does.
+    let inEject = Hook<(@Sendable () -> Void)?>(nil)
     /// What `insert` takes, by name.
     let cards = Lock<[String: [UInt8]]>([:])
 
@@ -95,7 +97,10 @@ final class CardDriver: BlockDriver, Sendable {
         put(card)
     }
 
-    func eject() throws(MediumError) { pull() }
+    func eject() throws(MediumError) {
+        inEject.value?()
+        pull()
+    }
 
     func submit(_ bio: consuming Bio) {
         let status = state.withLock { state -> BlockStatus in

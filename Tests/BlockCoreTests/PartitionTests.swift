@@ -61,6 +61,7 @@ import Testing
             #expect(machine.waiting == owed)
             // Nothing is owed without somebody who will see to it.
             #expect(machine.isRunning || owed.isEmpty)
+            #expect(machine.isOwnWork == (machine.isRunning && isOwn))
             guard left > 0 else { return }
             var verb = machine
             #expect(verb.begin() == !machine.isRunning)

@@ -363,13 +363,35 @@ final class TableDriver: BlockDriver, Sendable {
         }
     }
 
+    /// Fails reads from the n-th on from now, so many of them.
+    func fail(read first: Int, _ count: Int) { toFail.withLock { $0 = Failing(after: first - 1, count: count) } }
+    private struct Failing {
+        var after = Int.max
+        var count = 0
+    }
+    private let toFail = Lock(Failing())
+    let failedReads = Counter()
+
+    private func isToFail() -> Bool {
+        toFail.withLock { failing in
+            if failing.after > 0 {
+                failing.after -= 1
+                return false
+            }
+            guard failing.count > 0 else { return false }
+            failing.count -= 1
+            failedReads.add()
+            return true
+        }
+    }
+
     func byte(at offset: Int) -> UInt8 { bytes.withLock { $0[offset] } }
 
     func submit(_ bio: consuming Bio) {
         let offset = Int(bio.sector) * 512
         let memory = bio.memory
         switch bio.operation {
-        case .read where failReads.load(ordering: .relaxed):
+        case .read where failReads.load(ordering: .relaxed) || isToFail():
             reads.add()
             return bio.complete(.ioError)
         case .read: bytes.withLock { memory.copy(from: $0.span.extracting(offset..<offset + memory.count).bytes) }

@@ -104,6 +104,36 @@ import Testing
         #expect(registry.namesInUse == 0 && registry.numbersInUse == 0)
     }
 
+    @Test("that fails at any of its steps, once or for good, changes nothing and is as good as new the next time")
+    func faults() async throws {
+        for isTransient in [true, false] {
+            var step = 0
+            while true {
+                step += 1
+                let registry = DiskRegistry()
+                let driver = TableDriver(sectors: 4096, table: [(64, 64), (1024, 64)])
+                let disk = try await Self.scanned(registry, driver)
+                let before = (disk.partitions, registry.events.last, registry.namesInUse, registry.numbersInUse)
+                driver.write(table: [(64, 64), (2048, 64), (3000, 64)])
+                driver.fail(read: step, isTransient ? 1 : .max)
+                let number = await Self.rescanErrno(disk)
+                let reached = driver.failedReads.value > 0
+                if number != 0 {
+                    #expect(number == 5 && disk.partitions.elementsEqual(before.0, by: ===))
+                    #expect(registry.events.last == before.1 && registry.namesInUse == before.2)
+                    #expect(registry.numbersInUse == before.3)
+                }
+                driver.fail(read: .max, 0)
+                #expect(await Self.rescanErrno(disk) == 0)
+                #expect(disk.partitions.map(\.start) == [64, 2048, 3000] && disk.partitions[0] === before.0[0])
+                #expect(await disk.remove().word == "removed")
+                #expect(registry.namesInUse == 0 && registry.numbersInUse == 0)
+                if !reached { break }
+            }
+            #expect(step > 1)
+        }
+    }
+
     @Test("that fails leaves nothing to be caught up on by an unrelated open (T60)") func noStaleness() async throws {
         let registry = DiskRegistry()
         let driver = TableDriver(sectors: 4096, table: [])
@@ -120,8 +150,8 @@ import Testing
         for mode in [OpenMode.read, .readWrite] {
             try disk.part0.open(mode, as: tester, sink: CountingSink()).close()
         }
-        // Whatever a close had begun would be over before this one may begin.
-        #expect(eventually { errno { () throws(DiskError) in try disk.deletePartition(9) } == 6 })
+        // Whatever a close had begun is over before this one may begin.
+        expectErrno(6) { () throws(DiskError) in try disk.deletePartition(9) }
         #expect(disk.partitions.isEmpty && registry.events.last == events)
         #expect(await disk.remove().word == "removed")
     }
@@ -294,6 +324,23 @@ import Testing
         #expect(await disk.remove().word == "removed")
     }
 
+    @Test("that the driver cannot change is what it was, at once and after a failure") func resizeFaults() async throws
+    {
+        let registry = DiskRegistry()
+        let driver = GrowingDriver(sectors: 1024)
+        let disk = try await registry.add(driver, plain("pl0"))
+        let events = registry.events.last
+        for size in [512, 2048] as [UInt64] {
+            driver.refuses.store(true, ordering: .relaxed)
+            await #expect(throws: DiskError.self) { try await disk.resize(to: size) }
+            #expect(disk.capacity == 1024 && registry.events.last == events)
+        }
+        driver.refuses.store(false, ordering: .relaxed)
+        try await disk.resize(to: 512)
+        #expect(disk.capacity == 512 && registry.events.last == events + 1)
+        #expect(await disk.remove().word == "removed")
+    }
+
     @Test("at its limits: what cannot be counted in bytes is cut to what can (T80)") func limits() async throws {
         let registry = DiskRegistry()
         let driver = GrowingDriver(sectors: 8)
@@ -321,7 +368,11 @@ final class GrowingDriver: BlockDriver, Sendable {
         return profile
     }
     func submit(_ bio: consuming Bio) { bio.complete(.ok) }
-    func resize(to sectors: UInt64) throws(BlockStatus) { self.sectors.store(sectors, ordering: .relaxed) }
+    let refuses = Atomic<Bool>(false)
+    func resize(to sectors: UInt64) throws(BlockStatus) {
+        if refuses.load(ordering: .relaxed) { throw .noSpace }
+        self.sectors.store(sectors, ordering: .relaxed)
+    }
     func onCapacityChange(_ report: @escaping @Sendable () -> Void) { state.withLock { $0.report = report } }
 
     func become(_ sectors: UInt64) {

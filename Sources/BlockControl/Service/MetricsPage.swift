@@ -94,7 +94,7 @@ extension MetricsPage {
             ], 1)
         add(
             "platter_disk_state", .gauge, "1 for the state the disk is in.",
-            labels + [("state", disk.lifeState.word)], 1)
+            labels + [("state", disk.stateWord)], 1)
         add(
             "platter_disk_openers", .gauge, "Open handles on a disk and its partitions.", labels,
             Double(disk.openers.count))

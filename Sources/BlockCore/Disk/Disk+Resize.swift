@@ -34,7 +34,7 @@ extension Disk {
                     ? "a \(driverName) disk such as \(name) cannot change its size"
                     : "\(name) cannot be resized: \(error.words)")
         }
-        settle(capacity: sectors, from: old)
+        for (delegate, device) in settle(capacity: sectors, from: old) { delegate.resized(to: device.size) }
     }
 
     /// The driver has told that its size is another one. On the thread of the disk's own work.
@@ -43,21 +43,27 @@ extension Disk {
         defer { queue.gate.leave(1) }
         let factor = UInt64(profile.logicalBlockSize / sectorSize)
         let told = min(queue.driver?.capacity ?? 0, DiskRegistry.capacityLimit)
-        settle(capacity: told / factor * factor, from: capacity)
+        let news = settle(capacity: told / factor * factor, from: capacity)
+        guard !news.isEmpty else { return }
+        // On a thread of its own: a holder may change the disk at once, which waits for the end of this.
+        WorkerThread.detach(name: "pl-tell") { for (delegate, device) in news { delegate.resized(to: device.size) } }
     }
 
-    /// The size is the new one from here; who should know hears of it. After the death it stays 0, whoever comes late (T51).
-    private func settle(capacity sectors: UInt64, from old: UInt64) {
-        let delegates = state.withLock { state -> [(any OpenerDelegate, UInt64)] in
+    /// The size is the new one from here. After the death it stays 0, whoever comes late (T51).
+    /// - Returns: who is to be told, and of which device.
+    private func settle(
+        capacity sectors: UInt64, from old: UInt64
+    ) -> [(delegate: any OpenerDelegate, device: BlockDevice)] {
+        let news = state.withLock { state -> [(any OpenerDelegate, BlockDevice)] in
             guard !queue.gate.isDead else { return [] }
             queue.setCapacity(sectors)
             guard old != sectors else { return [] }
             // As in Linux: a size that comes from nothing or goes to nothing is another kind of news.
             if old != 0, sectors != 0 { registry.events.append([event(.change, of: part0, extra: ["RESIZE=1"])]) }
-            return state.publicOpeners.compactMap { opener in opener.delegate.map { ($0, opener.device.size) } }
+            return state.publicOpeners.compactMap { opener in opener.delegate.map { ($0, opener.device) } }
         }
         registry.events.pump()
-        for (delegate, size) in delegates { delegate.resized(to: size) }
+        return news
     }
 
     /// Partitions that the disk has become too small for, a line each.

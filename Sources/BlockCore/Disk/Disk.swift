@@ -53,6 +53,8 @@ public final class Disk: Sendable {
         var isTableStale = false
         /// One at a time: rescans, resizes, single partitions, media.
         var reconfiguration = Reconfiguration()
+        /// Verbs that wait for the end of what runs.
+        var waitingForTurn: [Parker] = []
 
         var publicOpeners: [OpenerCore] {
             openers.values.filter { !$0.isPrivate && !$0.isClosed }.sorted { $0.id < $1.id }

@@ -79,8 +79,14 @@ extension Disk {
     /// The same on a thread of the caller's: it may wait for the driver.
     package func insertMediumBlocking(_ source: String) throws(DiskError) -> MediumReport {
         guard let media else { throw notRemovable }
-        try beginReconfiguringPatiently(media)
+        try beginReconfiguring(isPatient: true)
         defer { endReconfiguring() }
+        guard queue.gate.freezeDepth == 0 else {
+            // Its table could not be read.
+            throw DiskError(
+                errno: DiskError.busy, disk: name, sequence: sequence,
+                reason: "\(name) is frozen: thaw it before a medium is put in")
+        }
         try useDriver { driver throws(MediumError) in try driver.insert(source) }
         checkMediaNow(media)
         changeMedium()
@@ -107,7 +113,7 @@ extension Disk {
         force: Bool = false, deadline: Duration = .seconds(30)
     ) throws(DiskError) -> MediumReport {
         guard let media else { throw notRemovable }
-        try beginReconfiguringPatiently(media)
+        try beginReconfiguring(isPatient: true)
         defer { endReconfiguring() }
         let medium = media.number
         guard medium != 0 else {
@@ -194,20 +200,6 @@ extension Disk {
     }
 
     // MARK: Another medium
-
-    /// As ``beginReconfiguring()``, but waits for what runs: a change of the medium cannot be put off.
-    func beginReconfiguringPatiently(_ media: DiskMedia) throws(DiskError) {
-        while true {
-            let heard = media.bell.value
-            let (refusal, begun) = state.withLock { state -> (DiskError?, Bool) in
-                if let refusal = refusesReconfiguring(state) { return (refusal, false) }
-                return (nil, state.reconfiguration.begin())
-            }
-            if let refusal { throw refusal }
-            if begun { return }
-            media.bell.wait(after: heard)
-        }
-    }
 
     /// Makes the disk be about the medium that is in now: with a DISKSEQ of its own, its size and its partitions. Does
     /// nothing where somebody else has seen to it (T59). Only while nothing else changes the disk.

@@ -16,7 +16,7 @@ final class DiskMedia: Sendable {
     }
     let profile: MediaProfile
     let state: Lock<State>
-    /// Rings when a check or a reconfiguration is over.
+    /// Rings when a check is over.
     let bell = Bell()
     /// Under which the reaper has the timer.
     let tag = Reaper.shared.newTag()
@@ -168,7 +168,7 @@ extension Disk {
         checkMediaNow(media)
         guard media.state.withLock({ $0.events.pending.contains(.change) }) else { return }
         do throws(DiskError) {
-            try beginReconfiguringPatiently(media)
+            try beginReconfiguring(isPatient: true)
         } catch {
             // It is on its way out, and others may still use it.
             ask(.medium)

@@ -6,7 +6,7 @@ internal import BlockSystem
 /// Partitions one by one, as a partitioning tool sets them. Nothing is written to the disk: the table is the tool's.
 ///
 /// The rules are those of Linux's BLKPG, with a dead disk answering ENXIO to all three. A later rescan makes the
-/// partitions what the table says.
+/// partitions what the table says. All three may wait for a rescan that the disk does by itself.
 extension Disk {
     /// Makes a device of a part of the disk. A whole-disk claim does not keep it off.
     ///

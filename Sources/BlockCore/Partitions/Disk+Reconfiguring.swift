@@ -3,19 +3,30 @@
 internal import BlockSystem
 
 extension Disk {
-    /// For a verb: one rescan, resize or change of partitions at a time, and only on a disk that lives.
-    /// - Throws: EBUSY while another runs or a removal is under way, ENODEV on a dead disk.
-    func beginReconfiguring() throws(DiskError) {
-        let refusal = state.withLock { state -> DiskError? in
-            if let refusal = refusesReconfiguring(state) { return refusal }
-            guard state.reconfiguration.begin() else {
-                return DiskError(
-                    errno: DiskError.busy, disk: name, sequence: sequence,
-                    reason: "\(name) is being rescanned or resized already: try again when that is over")
+    /// For a verb: one rescan, resize, change of partitions or of the medium at a time, and only on a disk that lives.
+    ///
+    /// - Parameter isPatient: waits for another verb, too; for what cannot be put off.
+    /// - Context: may block until the disk's own work is done.
+    /// - Throws: EBUSY while another verb runs or a removal is under way, ENODEV on a dead disk.
+    func beginReconfiguring(isPatient: Bool = false) throws(DiskError) {
+        while true {
+            let (refusal, turn) = state.withLock { state -> (DiskError?, Parker?) in
+                if let refusal = refusesReconfiguring(state) { return (refusal, nil) }
+                if state.reconfiguration.begin() { return (nil, nil) }
+                guard isPatient || state.reconfiguration.isOwnWork else {
+                    let refusal = DiskError(
+                        errno: DiskError.busy, disk: name, sequence: sequence,
+                        reason: "\(name) is being rescanned or resized already: try again when that is over")
+                    return (refusal, nil)
+                }
+                let turn = Parker()
+                state.waitingForTurn.append(turn)
+                return (nil, turn)
             }
-            return nil
+            if let refusal { throw refusal }
+            guard let turn else { return }
+            turn.wait()
         }
-        if let refusal { throw refusal }
     }
 
     /// Why what the disk consists of may not change now, by its life; nil: it may. Under the lock.
@@ -27,7 +38,12 @@ extension Disk {
 
     /// A verb is over; what came meanwhile is done now.
     func endReconfiguring() {
-        if state.withLock({ $0.reconfiguration.end() }) { startOwnWork() } else { media?.bell.ringAll() }
+        let (hasWork, turns) = state.withLock { state in
+            let hasWork = state.reconfiguration.end()
+            return (hasWork, hasWork ? [] : state.takeTurns())
+        }
+        for turn in turns { turn.raise() }
+        if hasWork { startOwnWork() }
     }
 
     /// Work of the disk's own: now, or when what runs has ended.
@@ -38,15 +54,24 @@ extension Disk {
     private func startOwnWork() {
         WorkerThread.detach(name: "pl-change") { [self] in
             while true {
-                let work = state.withLock { $0.reconfiguration.next() }
-                if work.isEmpty {
-                    media?.bell.ringAll()
-                    return
+                let (work, turns) = state.withLock { state in
+                    let work = state.reconfiguration.next()
+                    return (work, work.isEmpty ? state.takeTurns() : [])
                 }
+                for turn in turns { turn.raise() }
+                if work.isEmpty { return }
                 if work.contains(.medium) { changeMedium() }
                 if work.contains(.capacity) { takeCapacity() }
                 if work.contains(.rescan) { rescanAfterWrite() }
             }
         }
+    }
+}
+
+extension Disk.State {
+    /// Those who wait for their turn: each looks again.
+    fileprivate mutating func takeTurns() -> [Parker] {
+        defer { waitingForTurn = [] }
+        return waitingForTurn
     }
 }

@@ -6,13 +6,14 @@ internal import BlockSystem
 /// the medium at a time. ``Disk`` asks it under its lock.
 ///
 /// ```
-///   idle ──begin──▶ running ──end──▶ idle                     a verb: one that comes meanwhile is refused
+///   idle ──begin──▶ running ──end──▶ idle                     a verb: another one that comes meanwhile is refused
 ///    │                │ ▲ └──end, work waits──┐
 ///    └──ask───────────┼─┼─────────────────────▼
 ///                     └ask (waits)          running ──next: nothing──▶ idle      the disk's own work
 /// ```
 ///
-/// What the disk has to do by itself is never refused and never lost: it waits for the end of what runs.
+/// What the disk has to do by itself is never refused and never lost: it waits for the end of what runs. A verb that comes
+/// amid it waits for its end: nobody could know that it would come.
 package struct Reconfiguration: Sendable, Equatable {
     /// Work that no caller waits for.
     package struct Work: OptionSet, Sendable {
@@ -27,6 +28,8 @@ package struct Reconfiguration: Sendable, Equatable {
     }
 
     package private(set) var isRunning = false
+    /// What runs is the disk's own work.
+    package private(set) var isOwnWork = false
     package private(set) var waiting: Work = []
 
     package init() {}
@@ -42,20 +45,26 @@ package struct Reconfiguration: Sendable, Equatable {
     package mutating func end() -> Bool {
         invariant(isRunning, "only what has begun can end")
         isRunning = !waiting.isEmpty
+        isOwnWork = isRunning
         return isRunning
     }
 
     /// There is work. True: the caller starts a thread for it; otherwise the end of what runs sees to it.
     package mutating func ask(_ work: Work) -> Bool {
         waiting.formUnion(work)
-        return begin()
+        guard begin() else { return false }
+        isOwnWork = true
+        return true
     }
 
     /// What the thread does next; nothing: it is over. A new medium has its own size and its own table.
     package mutating func next() -> Work {
         invariant(isRunning, "only a running thread asks for more")
         defer { waiting = [] }
-        if waiting.isEmpty { isRunning = false }
+        if waiting.isEmpty {
+            isRunning = false
+            isOwnWork = false
+        }
         return waiting.contains(.medium) ? .medium : waiting
     }
 }
