@@ -383,6 +383,28 @@ import Testing
         #expect(await fixed.remove().word == "removed")
     }
 
+    @Test("that is pulled ends what stands on it: each holder hears of it once, and not again at the disk's end (R6)")
+    func holders() async throws {
+        let registry = DiskRegistry()
+        let disk = try await Self.slot(registry, CardDriver(card(fill: 1, table: Self.twoParts)))
+        let told = CardHolder()
+        let holder = Holder(kind: "test")
+        let part = disk.partitions[0]
+        let handles = try (0..<2).map { _ in
+            HeldOpener(
+                try part.openBlocking(.readWrite, as: tester, for: holder, sink: CountingSink(), delegate: told))
+        }
+        _ = try await disk.ejectMedium(force: true)
+        #expect(eventually { told.deaths.value == 1 })
+        _ = try await disk.insertMedium("a")
+        // Nobody holds the new one, and another may.
+        let other = try disk.partitions[0].open([.read, .exclusive], as: tester, sink: CountingSink())
+        other.close()
+        #expect(await disk.remove(.surprise).word == "removed")
+        for handle in handles { handle.close() }
+        #expect(told.deaths.value == 1)
+    }
+
     @Test("nobody is let in while it is on its way out") func ejecting() async throws {
         let registry = DiskRegistry()
         let driver = CardDriver(hasWriteCache: true)
@@ -417,4 +439,20 @@ private final class MediumDelegate: OpenerDelegate, Sendable {
     let changes = Counter()
     func died(_ mode: RemovalMode) {}
     func mediumChanged() { changes.add() }
+}
+
+private final class CardHolder: HolderDelegate, Sendable {
+    let deaths = Counter()
+    func died(_ device: BlockDevice, _ mode: RemovalMode) { deaths.add() }
+    func resized(_ device: BlockDevice, to sectors: UInt64) {}
+    func frozen(_ device: BlockDevice) {}
+    func thawed(_ device: BlockDevice) {}
+}
+
+/// An opener in an array.
+private final class HeldOpener: @unchecked Sendable {
+    // SAFETY: used by one test, one step after the other.
+    private var opener: Opener?
+    init(_ opener: consuming Opener) { self.opener = consume opener }
+    func close() { opener.take()?.close() }
 }

@@ -76,6 +76,28 @@ test_a_table_in_use_is_left_and_that_is_said() {
     exists pl0p5 || fail 'the new table was not read'
 }
 
+test_a_disk_that_shrinks_below_a_partition_says_so() {
+    need nbdcopy
+    gpt_image "$dir/gpt"
+    start_daemon ram name=pl0 size=64M
+    expect 0 nbdcopy --flush "$dir/gpt" "$(uri pl0)"
+    wait_for 5 'pl0p2 appears' exists pl0p2
+    expect 0 platter resize pl0 32M
+    says 'partition 2' 'ends beyond the disk'
+    equal "$(field pl0p2 start) $(field pl0 size)" "34816 $((32 << 20))" 'what stays'
+    expect 0 platter show pl0
+    says 'partition 2' 'ends beyond the disk'
+    open_client 0 pl0p2
+    tell 0 'read 0 4096'
+    equal "$answer" 'ok 0' 'before the end'
+    tell 0 "read $((20 << 20)) 4096"
+    [[ $answer != ok* ]] || fail 'read beyond the end'
+    close_client 0
+    expect 0 platter resize pl0 64M
+    expect 0 platter show pl0
+    ! grep -q beyond "$dir/out" || fail 'it still says so'
+}
+
 test_fdisk_writes_through_a_mount() {
     need nbdfuse sfdisk fusermount3
     [[ -w /dev/fuse ]] || skip '/dev/fuse cannot be used here'

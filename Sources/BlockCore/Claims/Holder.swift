@@ -82,6 +82,8 @@ final class HolderEar: OpenerDelegate {
     }
     // Its handle means a medium that never comes back: for who stands on it that is a death.
     func mediumChanged() { died(.surprise) }
+    /// Another ear of the same holder tells it.
+    func silence() { hasToldDeath.store(true, ordering: .relaxed) }
     func resized(to sectors: UInt64) { delegate.resized(device, to: sectors) }
     func frozen() { delegate.frozen(device) }
     func thawed() { delegate.thawed(device) }

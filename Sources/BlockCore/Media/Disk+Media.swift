@@ -259,7 +259,10 @@ extension Disk {
             let stale = state.publicOpeners.filter(\.isOfAnotherMedium)
             // A claim on what is gone keeps nobody off what is there now.
             for opener in stale { endClaim(&state, opener) }
-            return (going, stale.compactMap(\.delegate))
+            let delegates = stale.compactMap(\.delegate)
+            let once = delegates.eachHolderOnce
+            for case let ear as HolderEar in delegates where !once.contains(where: { $0 === ear }) { ear.silence() }
+            return (going, once)
         }
     }
 
