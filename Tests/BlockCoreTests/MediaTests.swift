@@ -62,6 +62,13 @@ import Testing
         #expect(disk.partitions.isEmpty && disk.capacity == 0 && registry.device(named: "sd0p1") == nil)
         opener.close()
         await Self.settle(disk)
+        // A rescan notices as much.
+        driver.put(card(fill: 3, table: Self.twoParts))
+        #expect(try await disk.rescan().partitions == 2)
+        driver.pull()
+        #expect(await RescanTests.rescanErrno(disk) == 123)
+        #expect(disk.partitions.isEmpty)
+        await Self.settle(disk)
         #expect(disk.mediaBlockDepth == 0)
         #expect(await disk.remove().word == "removed")
         #expect(registry.namesInUse == 0 && registry.numbersInUse == 0)

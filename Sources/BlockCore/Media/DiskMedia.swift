@@ -186,8 +186,11 @@ extension Disk {
                 errno: DiskError.busy, disk: device.name, sequence: sequence,
                 reason: "the medium of \(name) is being ejected: try again when that is over")
         }
-        guard media.number == 0, !mode.contains(.noDelay) else { return nil }
-        return DiskError(
+        return media.number == 0 && !mode.contains(.noDelay) ? noMediumError(device) : nil
+    }
+
+    func noMediumError(_ device: BlockDevice) -> DiskError {
+        DiskError(
             errno: DiskError.noMedium, disk: device.name, sequence: sequence,
             reason: "\(name) has no medium: 'platter insert \(name) FILE' puts one in")
     }

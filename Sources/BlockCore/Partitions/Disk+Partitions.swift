@@ -122,7 +122,7 @@ extension Disk {
     /// partitions, nothing may change at all (a caller with a claim of its own asks its ``Opener``).
     /// A disk with `partscan` off is read all the same: the caller said so.
     /// - Throws: EBUSY with the openers in the way, EIO when the table cannot be read, EINVAL on a disk that takes no
-    ///   partitions, ENODEV when the disk is gone.
+    ///   partitions, ENOMEDIUM without a medium, ENODEV when the disk is gone.
     public func rescan(deadline: Duration = .seconds(10)) async throws(DiskError) -> RescanReport {
         try await onControlThread("pl-rescan") { [self] () throws(DiskError) in
             try rescanBlocking(deadline: deadline)
@@ -135,6 +135,10 @@ extension Disk {
             throw DiskError(
                 errno: DiskError.invalid, disk: name, sequence: sequence, reason: "\(name) takes no partitions")
         }
+        // As an open would find it: another medium is noticed, and none has no table.
+        try beginOpenOfMedium()
+        defer { endOpenOfMedium() }
+        if !hasMedium { throw noMediumError(part0) }
         try beginReconfiguring()
         defer { endReconfiguring() }
         return try readAndApply(deadline: deadline, claimant: claimant)
