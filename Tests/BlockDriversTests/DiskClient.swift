@@ -38,10 +38,17 @@ final class DiskClient {
     private var opener: Opener
     private var next: UInt64 = 0
 
-    init(_ disk: Disk, depth: Int = 256) throws {
-        opener = try disk.part0.open(
-            .readWrite, as: OpenerIdentity(kind: "test"), depth: depth, sink: answers, delegate: nil)
+    convenience init(_ disk: Disk, depth: Int = 256) throws(DiskError) {
+        try self.init(disk.part0, .readWrite, depth: depth)
     }
+
+    init(_ device: BlockDevice, _ mode: OpenMode, depth: Int = 256) throws(DiskError) {
+        opener = try device.open(mode, as: OpenerIdentity(kind: "test"), depth: depth, sink: answers, delegate: nil)
+    }
+
+    var size: UInt64 { opener.device.size }
+    var mode: OpenMode { opener.mode }
+    func rescan() throws(DiskError) { _ = try opener.rescanDisk() }
 
     /// Submits with memory of its own, and returns the token.
     func send(
