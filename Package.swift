@@ -37,7 +37,8 @@ var targets: [Target] = [
     .target(
         name: "BenchSupport", dependencies: ["BlockSystem"], path: "Benchmarks/Support", swiftSettings: checked),
     .executableTarget(
-        name: "CoreBench", dependencies: ["BenchSupport", "BlockDrivers", "BlockCore", "BlockSystem"],
+        name: "CoreBench",
+        dependencies: ["BenchSupport", "BlockDrivers", "BlockCore", "BlockPartitions", "BlockSystem"],
         path: "Benchmarks/CoreBench", swiftSettings: checked),
     .executableTarget(
         name: "NBDBench", dependencies: ["BenchSupport", "BlockNBD", "BlockDrivers", "BlockCore", "BlockSystem"],

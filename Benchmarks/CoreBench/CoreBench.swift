@@ -8,7 +8,7 @@ import BenchSupport
 struct CoreBench {
     static let parts: [(name: String, run: @Sendable () -> Void)] = [
         ("gate", { GateBench.run() }), ("null", { DataPathBench.runNull() }), ("ram", { DataPathBench.runRam() }),
-        ("removal", { RemovalBench.run() }), ("idle", { IdleBench.run() }),
+        ("removal", { RemovalBench.run() }), ("idle", { IdleBench.run() }), ("scan", { ScanBench.run() }),
     ]
 
     static func main() {

@@ -15,6 +15,7 @@ enum CountedMode: String, CaseIterable {
     case nullSingle = "null-single"
     case ramRead = "ram-read"
     case ramWrite = "ram-write"
+    case scanGPT = "scan-gpt"
 
     func run(_ count: Int) {
         switch self {
@@ -36,6 +37,7 @@ enum CountedMode: String, CaseIterable {
                 default: rig.single(count)
                 }
             }
+        case .scanGPT: ScanBench.scan(ScanBench.gpt(entries: 128), count)
         case .ramRead, .ramWrite:
             guard let memory = try? SparseMemory() else { return }
             let rig = Rig(RamDriver(capacity: 2048, memory: memory))

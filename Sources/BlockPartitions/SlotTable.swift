@@ -2,7 +2,8 @@
 
 /// The numbered slots that a parser fills: 256 of them, where number 0 is the disk; libblkid has no limit.
 struct SlotTable {
-    private var slots: [Int: ParsedPartition] = [:]
+    /// The slots in use, by ascending number: most tables fill them in that order.
+    private(set) var inOrder: [ParsedPartition] = []
     let limit: Int
 
     init(limit: Int = PartitionScanLimits.number) {
@@ -11,17 +12,23 @@ struct SlotTable {
 
     /// Puts a partition into the slot of its number, in place of what was there. Other numbers are ignored.
     mutating func enter(_ partition: ParsedPartition) {
-        guard (1...limit).contains(partition.entry.number) else { return }
-        slots[partition.entry.number] = partition
+        let number = partition.entry.number
+        guard (1...limit).contains(number) else { return }
+        var (low, high) = (0, inOrder.count)
+        if let last = inOrder.last, last.entry.number < number { low = high }
+        while low < high {
+            let middle = (low + high) / 2
+            if inOrder[middle].entry.number < number { low = middle + 1 } else { high = middle }
+        }
+        if low < inOrder.count, inOrder[low].entry.number == number {
+            inOrder[low] = partition
+        } else {
+            inOrder.insert(partition, at: low)
+        }
     }
 
     /// Whether nothing was entered.
-    var isEmpty: Bool { slots.isEmpty }
-
-    /// The partitions in ascending number, as they stand.
-    var inOrder: [ParsedPartition] {
-        slots.values.sorted { $0.entry.number < $1.entry.number }
-    }
+    var isEmpty: Bool { inOrder.isEmpty }
 
     /// The partitions in ascending number, fitted to a disk of `capacity` sectors.
     ///

@@ -73,6 +73,10 @@ struct GPTEntryTests {
     @Test func `outside the usable blocks is no partition to libblkid`() {
         let rows = [1: GPTRow(0, 33), 2: GPTRow(100, 199), 3: GPTRow(2010, 2047)]
         #expect(Self.scan(rows, .blkid).places == [[2, 100, 100]])
+        // Its first block is held against nothing, and wraps where blocks are scaled.
+        var image = GPTImage(blocks: 2048, blockSize: 4096)
+        image.entries = [1: GPTRow(1 << 61 | 100, 200)]
+        #expect(image.disk().scan(.blkid).places == [[1, 800, 808]])
     }
 
     @Test func `outside the usable blocks is kept with a warning`() {

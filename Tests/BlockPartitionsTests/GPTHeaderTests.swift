@@ -187,4 +187,25 @@ struct GPTHeaderTests {
     }
 
     private func image() -> GPTImage { Self.image() }
+
+    @Test func `with bad entries is read from where it says the other copy is`() {
+        var image = GPTImage()
+        image.entries = [1: GPTRow(100, 199)]
+        image.backup.block = 1500
+        image.backup.own = 1500
+        image.backup.entriesBlock = 1460
+        image.primary.alternate = 1500
+        #expect(image.disk().scan().warns("the backup header is at block 1500, not at the last one"))
+        image.primary.entriesChecksum = 1
+        let scan = image.disk().scan()
+        #expect(scan.places == [[1, 100, 100]])
+        #expect(scan.warns("entries checksum is wrong", "read from the backup at block 1500"))
+        // Linux and libblkid look at the end of the disk, or nowhere.
+        #expect(image.disk().scan(.kernel).table == nil)
+        #expect(image.disk().scan(.blkid).table == .protectiveMBR)
+        // A header that is bad itself is not believed.
+        image.primary.entriesChecksum = nil
+        image.primary.headerChecksum = 1
+        #expect(image.disk().scan().table == nil)
+    }
 }

@@ -15,13 +15,25 @@ struct GPTEntry {
 
     /// The name, nil if it is empty.
     func name(_ policy: PartitionPolicy) -> String? {
-        let units = (0..<36).map { bytes.u16(at: 56 + 2 * $0) }
+        var units: [UInt16] = []
+        units.reserveCapacity(36)
+        for index in 0..<36 {
+            let unit = bytes.u16(at: 56 + 2 * index)
+            if unit == 0 { break }
+            units.append(unit)
+        }
         let name =
             switch policy {
-            case .platter, .blkid: String(decoding: units.prefix { $0 != 0 }, as: UTF16.self)
+            case .platter, .blkid: Self.text(units)
             case .kernel: Self.squeezed(units)
             }
         return name.isEmpty ? nil : name
+    }
+
+    /// Most names are plain: those need no decoding.
+    private static func text(_ units: [UInt16]) -> String {
+        guard units.allSatisfy({ $0 < 0x80 }) else { return String(decoding: units, as: UTF16.self) }
+        return String(decoding: units.map { UInt8(truncatingIfNeeded: $0) }, as: UTF8.self)
     }
 
     /// Seven bits of each unit up to the first that is then zero, with `!` for what does not print.
