@@ -9,7 +9,7 @@ let runtime = Context.environment["PLATTER_FUZZER"] ?? "libclang_rt.fuzzer_no_ma
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .treatAllWarnings(as: .error),
-    .unsafeFlags(["-sanitize=fuzzer"]),
+    .unsafeFlags(["-sanitize=fuzzer,address"]),
 ]
 
 let package = Package(
@@ -20,6 +20,6 @@ let package = Package(
         .target(name: "CFuzzer"),
         .executableTarget(
             name: "fuzz-tables", dependencies: ["BlockPartitions", "CFuzzer"], swiftSettings: settings,
-            linkerSettings: [.unsafeFlags([runtime]), .linkedLibrary("stdc++")]),
+            linkerSettings: [.unsafeFlags([runtime, "-sanitize=address"]), .linkedLibrary("stdc++")]),
     ]
 )
