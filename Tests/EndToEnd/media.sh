@@ -138,6 +138,18 @@ test_the_statuses_mean_what_they_say() {
     expect 0 platter yank sd0
 }
 
+test_an_export_of_a_partition_ends_with_the_medium() {
+    image "$dir/a.img" 161
+    start_daemon removable name=sd0 image="$dir/a.img"
+    expect 0 platter export sd0p1 nbd name=first address="unix:$dir/first.sock"
+    expect 0 platter export sd0 nbd name=card
+    expect 0 platter eject sd0
+    expect 0 platter insert sd0 "$dir/a.img"
+    expect 0 platter show sd0 --json
+    equal "$(jq -c '[.exports[].name] | unique' "$dir/out")" '["card","sd0","sd0p1","sd0p2"]' 'what is exported'
+    [[ ! -e $dir/first.sock ]] || fail 'its address is still there'
+}
+
 test_cards() {
     image "$dir/a.img" 161
     image "$dir/b.img" 178

@@ -132,8 +132,8 @@ public final class BlockDevice: Sendable {
     /// Whether writes are refused.
     public var isReadOnly: Bool { disk.isReadOnly }
 
-    /// Whether it can still be found.
-    var isListed: Bool { listed.load(ordering: .acquiring) }
+    /// Whether it can be found: not after a removal, a rescan or another medium took it out of its disk.
+    public var isListed: Bool { listed.load(ordering: .acquiring) }
     func list() { listed.store(true, ordering: .releasing) }
     func unlist() { listed.store(false, ordering: .releasing) }
 

@@ -12,7 +12,7 @@ final class NBDExports: Sendable {
         let model: ExportModel
         /// The address that was opened for this export, and goes with it; nil: it is served where all disks are.
         let listener: NBDListener?
-        let identity: UInt64
+        let device: BlockDevice
     }
 
     private let registry: DiskRegistry
@@ -120,7 +120,7 @@ final class NBDExports: Sendable {
             id: "\(id)", kind: "nbd", device: device.name, name: name,
             uri: (listener?.address ?? place).uri(export: name), readOnly: isReadOnly || device.isReadOnly)
         added.withLock {
-            $0.append(Added(id: id, model: model, listener: listener, identity: device.disk.identity))
+            $0.append(Added(id: id, model: model, listener: listener, device: device))
         }
         return model
     }
@@ -144,12 +144,12 @@ final class NBDExports: Sendable {
         if let listener = export.listener { server.stopListening(listener) }
     }
 
-    // An export ends with its disk: a new disk of the same name is another disk.
+    // An export ends with its disk or partition: a new one of the same name is another, as on another medium.
     private func dropOrphans() {
         let alive = Swift.Set(registry.disks.map(\.identity))
         let orphans = added.withLock { added in
-            let gone = added.filter { !alive.contains($0.identity) }
-            added.removeAll { !alive.contains($0.identity) }
+            let gone = added.filter { !$0.device.isListed || !alive.contains($0.device.disk.identity) }
+            added.removeAll { one in gone.contains { $0.id == one.id } }
             return gone
         }
         for orphan in orphans { forget(orphan) }
