@@ -30,6 +30,8 @@ import Testing
         _ = eventually { disk.mediaBlockDepth == 0 }
         // An open waits for the check that runs, and for the change that it found.
         try? disk.part0.open([.read, .noDelay], as: tester, sink: CountingSink()).close()
+        // And its own close asked for one more.
+        _ = eventually { disk.mediaBlockDepth == 0 && disk.mediaNext == .nothing }
     }
 
     static func told(_ registry: DiskRegistry, after sequence: UInt64) -> [String] {
