@@ -181,7 +181,7 @@ final class OpenerCore: @unchecked Sendable {
     private func check(_ slot: Stable<BioSlot>) -> BlockStatus? {
         let operation = slot.element.operation
         let range = SectorRange(start: slot.element.sector, count: slot.element.sectorCount)
-        if operation == .flush || slot.element.flags.contains(.preflush) {
+        if operation == .flush || !slot.element.flags.isDisjoint(with: [.fua, .preflush]) {
             if let refusal = checkFlush(slot) { return refusal }
             if slot.element.operation == .flush { return nil }
         }
@@ -197,7 +197,6 @@ final class OpenerCore: @unchecked Sendable {
         if operation.isWrite {
             guard mode.contains(.write), !disk.isReadOnly else { return .readOnly }
             if !wrote.load(ordering: .relaxed) { wrote.store(true, ordering: .relaxed) }
-            if !slot.element.flags.isDisjoint(with: [.fua, .preflush]) { slot.element.todo.insert(.planned) }
         } else if !mode.contains(.read) {
             return .invalid
         }
@@ -217,11 +216,16 @@ final class OpenerCore: @unchecked Sendable {
         return slot.element.todo.contains(.planned) ? plan(slot) : nil
     }
 
-    /// A flush, or something with a flush before it: an empty write with that is a flush.
+    /// A flush, or something with a flush before it or after it: an empty write with one before it is a flush.
+    @inline(never)
     private func checkFlush(_ slot: Stable<BioSlot>) -> BlockStatus? {
         if slot.element.operation != .flush {
-            guard slot.element.operation.isWrite else { return .invalid }
-            guard slot.element.operation == .write, slot.element.sectorCount == 0 else { return nil }
+            let isBefore = slot.element.flags.contains(.preflush)
+            guard slot.element.operation.isWrite else { return isBefore ? .invalid : nil }
+            guard isBefore, slot.element.operation == .write, slot.element.sectorCount == 0 else {
+                RequestPlan.keepWhole(slot)
+                return nil
+            }
             guard mode.contains(.write), !disk.isReadOnly else { return .readOnly }
             slot.element.operation = .flush
             slot.element.flags.subtract([.fua, .preflush])
@@ -236,6 +240,7 @@ final class OpenerCore: @unchecked Sendable {
     }
 
     /// A write in steps, where the device does not do by itself what is asked: flushes around it, zeroes in pieces.
+    @inline(never)
     private func plan(_ slot: Stable<BioSlot>) -> BlockStatus? {
         slot.element.todo.remove(.planned)
         let isZeroes = isEmulated(slot.element.operation)
@@ -258,13 +263,14 @@ final class OpenerCore: @unchecked Sendable {
 
     /// Whether an I/O of this size runs on the submitting thread and is over when the driver's submit returns.
     func isInline(_ operation: BioOperation, bytes: Int) -> Bool {
+        // Most are short enough to be so whatever they do.
         style == .inline
-            && bytes
-                <= (operation.hasData || isEmulated(operation)
-                    ? RequestQueue.inlineBytes : RequestQueue.inlinePunchBytes)
+            && (bytes <= RequestQueue.inlineBytes
+                || bytes <= RequestQueue.inlinePunchBytes && !operation.hasData && !isEmulated(operation))
     }
 
     /// Gives the driver memory of ours instead of the submitter's: it may keep it beyond the submission.
+    @inline(never)
     private func bounce(_ slot: Stable<BioSlot>) -> BlockStatus? {
         let target = slot.element.memory
         do throws(SystemError) {

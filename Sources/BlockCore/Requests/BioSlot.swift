@@ -38,24 +38,16 @@ struct BioSlot: ~Copyable {
     let phase = Atomic<UInt32>(0)
     /// Tells the lives of the slot apart, so that a token that was used up is recognised.
     let generation = Atomic<UInt32>(0)
-    /// When the driver got it, on a disk that has a timeout; 0: the driver does not have it. Never the same twice.
-    let dispatched = Atomic<UInt64>(0)
     private let todoBits = Atomic<UInt16>(0)
-    /// Empty for most: then an answer is delivered without another look. One thread at a time changes it; the deadline's
-    /// side may look at it meanwhile.
-    var todo: Todo {
-        @inline(__always) get { Todo(rawValue: todoBits.load(ordering: .relaxed)) }
-        @inline(__always) nonmutating set { todoBits.store(newValue.rawValue, ordering: .relaxed) }
-    }
+    var operation: BioOperation = .read
+    var flags: BioFlags = []
+    /// Whether a worker runs the driver's submit, and gives the submit lease back after it.
+    var isForWorker = false
 
     /// The next in whatever list the slot is in; 0: the last.
     var next: UInt = 0
     /// What keeps it alive: the disk's table of openers, until the opener is closed and every slot is back.
     var core: Unretained<OpenerCore>?
-    var operation: BioOperation = .read
-    var flags: BioFlags = []
-    /// Whether a worker runs the driver's submit, and gives the submit lease back after it.
-    var isForWorker = false
     /// Absolute on the disk.
     var sector: UInt64 = 0
     var sectorCount: UInt64 = 0
@@ -69,10 +61,19 @@ struct BioSlot: ~Copyable {
     /// The submitter's memory, where the driver got a copy.
     var bounced = IOMemory.none
     var buffer: IOBuffer?
+    /// When the driver got it, on a disk that has a timeout; 0: the driver does not have it. Never the same twice.
+    let dispatched = Atomic<UInt64>(0)
     /// The last value of ``dispatched``.
     var lastDispatched: UInt64 = 0
     /// What was asked, while the fields above say what its present step is; only with ``Todo/planned``.
     var whole = WholeRequest()
+
+    /// Empty for most: then an answer is delivered without another look. One thread at a time changes it; the deadline's
+    /// side may look at it meanwhile.
+    var todo: Todo {
+        @inline(__always) get { Todo(rawValue: todoBits.load(ordering: .relaxed)) }
+        @inline(__always) nonmutating set { todoBits.store(newValue.rawValue, ordering: .relaxed) }
+    }
 
     var byteCount: Int { operation.hasData ? memory.count : 0 }
 }

@@ -106,7 +106,8 @@ enum RequestPlan {
         slot.element.memory = slot.element.whole.memory
     }
 
-    private static func keepWhole(_ slot: Stable<BioSlot>) {
+    /// Keeps what is asked, before the slot says anything else.
+    static func keepWhole(_ slot: Stable<BioSlot>) {
         slot.element.todo.insert(.planned)
         slot.element.whole = WholeRequest(
             operation: slot.element.operation, flags: slot.element.flags, sector: slot.element.sector,
