@@ -160,6 +160,31 @@ import Testing
         #expect(eventually { disk == nil && registry.disksAlive.value == 0 })
     }
 
+    @Test("may insist on a table that could be read and applied when it was written last") func strictScan()
+        async throws
+    {
+        let driver = DoorDriver()
+        let disk = try await add(driver)
+        let strict: OpenMode = [.read, .strictScan]
+        #expect(tryOpen(disk.part0, strict) == 0)
+        let held = try disk.partitions[0].open(.read, as: tester, sink: CountingSink())
+        driver.write(table: [(100, 100)])
+        #expect(await thrown { () async throws(DiskError) in _ = try await disk.rescan() } == EBUSY)
+        #expect(tryOpen(disk.part0) == 0 && tryOpen(disk.part0, strict) == EBUSY)
+        #expect(tryOpen(disk.partitions[1], strict) == 0, "a partition has no table of its own")
+        #expect(!disk.claimTable.isBusy && disk.openers.count == 1)
+        held.close()
+        _ = try await disk.rescan()
+        #expect(tryOpen(disk.part0, strict) == 0)
+        #expect(await disk.remove().word == "removed")
+        #expect(driver.log.count { $0 == "opened" } == driver.log.count { $0 == "closed" })
+        // A table that cannot be read.
+        let broken = HeldDriver(behaviour: .answer(.ioError))
+        let other = try await registry.add(broken, plain("b"))
+        #expect(await thrown { () async throws(DiskError) in _ = try await other.rescan() } == EIO)
+        #expect(tryOpen(other.part0) == 0 && tryOpen(other.part0, strict) == EIO)
+    }
+
     @Test("that waits for a medium does not hold up a removal: that tells the driver first (T19)") func noMedium()
         async throws
     {

@@ -20,6 +20,9 @@ public struct OpenMode: OptionSet, Sendable {
     public static let restrictWrites = OpenMode(rawValue: 16)
     /// Opens a disk without a medium, too: I/O is answered ``BlockStatus/noMedium``, then and after an insertion.
     public static let noDelay = OpenMode(rawValue: 8)
+    /// Not if the partition table could not be read, or not applied, when it last had to be: the open is then refused for
+    /// that reason. Of a whole disk.
+    public static let strictScan = OpenMode(rawValue: 32)
     /// Both ways.
     public static let readWrite: OpenMode = [.read, .write]
 

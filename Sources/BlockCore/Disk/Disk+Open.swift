@@ -61,6 +61,9 @@ extension Disk {
         }
         // A deferred removal lets new ones in; a claim that was prepared before any removal may finish, too.
         if let refusal = refusal(of: device, state) ?? mediumRefusesOpen(device, core.mode) { return (refusal, []) }
+        if core.mode.contains(.strictScan), device.partitionNumber == 0, let trouble = state.scanTrouble {
+            return (trouble, [])
+        }
         guard !state.claims.writes.refuses(core.mode, of: device.partitionNumber) else {
             let inTheWay = state.publicOpeners.filter { $0.device.partitionNumber == device.partitionNumber }
             return (

@@ -51,6 +51,8 @@ public final class Disk: Sendable {
         var scansPartitions = true
         /// Somebody wrote to the whole disk since the table was read last.
         var isTableStale = false
+        /// Why the table could not be read or applied when it last had to be; nil: it was.
+        var scanTrouble: DiskError?
         /// One at a time: rescans, resizes, single partitions, media.
         var reconfiguration = Reconfiguration()
         /// Verbs that wait for the end of what runs.

@@ -162,7 +162,19 @@ extension Disk {
         }
     }
 
+    /// What it could not do is remembered for those who open the disk only if it could.
     private func readAndApply(deadline: Duration, claimant: ClaimTable.Claimant?) throws(DiskError) -> RescanReport {
+        do throws(DiskError) {
+            let report = try tryToApply(deadline: deadline, claimant: claimant)
+            state.withLock { $0.scanTrouble = nil }
+            return report
+        } catch {
+            state.withLock { $0.scanTrouble = error }
+            throw error
+        }
+    }
+
+    private func tryToApply(deadline: Duration, claimant: ClaimTable.Claimant?) throws(DiskError) -> RescanReport {
         let read = readTable(deadline: Instant.now + deadline)
         if queue.gate.isDead { throw goneError() }
         if read.timedOut {

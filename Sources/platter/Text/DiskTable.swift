@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import BlockControl
+package import BlockControl
 import BlockSystem
 import CSmartcols
 
 /// The listing of disks, drawn by the library that draws lsblk's.
-enum DiskTable {
+package enum DiskTable {
     private struct Column: Sendable {
         let name: String
         let width: Double
@@ -59,11 +59,11 @@ enum DiskTable {
     }
 
     /// The list has each disk once; drawn, a disk hangs under each that it stands on.
-    struct Stack {
-        let roots: [DeviceModel]
+    package struct Stack {
+        package let roots: [DeviceModel]
         private let disks: [String: DeviceModel]
 
-        init(_ devices: [DeviceModel]) {
+        package init(_ devices: [DeviceModel]) {
             disks = Dictionary(devices.map { ($0.name, $0) }) { first, _ in first }
             let held = Set(devices.flatMap { [$0] + ($0.children ?? []) }.flatMap(\.uppers))
             // What it stood on may be gone.
@@ -71,7 +71,7 @@ enum DiskTable {
         }
 
         /// The partitions, then what stands on it.
-        func children(of device: DeviceModel) -> [DeviceModel] {
+        package func children(of device: DeviceModel) -> [DeviceModel] {
             (device.children ?? []) + device.uppers.compactMap { disks[$0] }
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import BlockControl
+package import BlockControl
 
 struct RemoveVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -79,7 +79,7 @@ struct Removal: Sendable {
             }
         }
         var answers: [Int: Answer] = [:]
-        for wave in Removal.waves(targets.map(\.name), disks) {
+        for wave in RemovalOrder.waves(targets.map(\.name), disks) {
             try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
                 for index in wave {
                     let target = targets[index]
@@ -89,28 +89,6 @@ struct Removal: Sendable {
             }
         }
         return try print(targets.indices.compactMap { answers[$0] })
-    }
-
-    /// Which may go at once, by index: first what nothing else of them stands on.
-    static func waves(_ names: [String], _ disks: [DeviceModel]) -> [[Int]] {
-        var lowers: [String: Set<String>] = [:]
-        for disk in disks {
-            for device in [disk] + (disk.children ?? []) {
-                for upper in device.uppers { lowers[upper, default: []].insert(disk.name) }
-            }
-        }
-        var waves: [[Int]] = []
-        var left = Array(names.indices)
-        while !left.isEmpty {
-            let held = left.reduce(into: Set<String>()) { held, index in
-                held.formUnion(lowers[names[index]]?.subtracting([names[index]]) ?? [])
-            }
-            let wave = left.filter { !held.contains(names[$0]) }
-            // No stack has a circle; should the list say so, all go at once.
-            waves.append(wave.isEmpty ? left : wave)
-            left.removeAll { waves[waves.count - 1].contains($0) }
-        }
-        return waves
     }
 
     private func ask(_ name: String, _ tag: String?) async throws -> Answer {
@@ -159,6 +137,31 @@ struct Removal: Sendable {
         }
         for case .problem(let problem) in answers { Output.error(problem.detail) }
         return status
+    }
+}
+
+/// In which order several disks go.
+package enum RemovalOrder {
+    /// Which may go at once, by index: first what nothing else of them stands on.
+    package static func waves(_ names: [String], _ disks: [DeviceModel]) -> [[Int]] {
+        var lowers: [String: Set<String>] = [:]
+        for disk in disks {
+            for device in [disk] + (disk.children ?? []) {
+                for upper in device.uppers { lowers[upper, default: []].insert(disk.name) }
+            }
+        }
+        var waves: [[Int]] = []
+        var left = Array(names.indices)
+        while !left.isEmpty {
+            let held = left.reduce(into: Set<String>()) { held, index in
+                held.formUnion(lowers[names[index]]?.subtracting([names[index]]) ?? [])
+            }
+            let wave = left.filter { !held.contains(names[$0]) }
+            // No stack has a circle; should the list say so, all go at once.
+            waves.append(wave.isEmpty ? left : wave)
+            left.removeAll { waves[waves.count - 1].contains($0) }
+        }
+        return waves
     }
 }
 
