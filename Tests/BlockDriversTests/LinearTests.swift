@@ -96,6 +96,18 @@ import Testing
         _ = try await disks.add("linear", "lower=a,size=32k", "lower=a,offset=32k")
     }
 
+    @Test(arguments: ["linear", "delay"])
+    func `what it stands on is free when its removal returns, whoever still has the driver`(kind: String) async throws {
+        _ = try await disks.add("ram", "name=a", "size=64k")
+        let driver = try DriverCatalogue.make(
+            driver: kind, keys: [("lower", "a")], context: DriverContext(disks.registry))
+        let disk = try await disks.add(driver)
+        #expect(!disks.registry.isFlat)
+        #expect(await disk.remove(.safe).isRemoved)
+        #expect(disks.registry.isFlat && disks.registry.disk(named: "a")?.openers.isEmpty == true)
+        #expect(driver.capacity == 128)
+    }
+
     @Test func `a flush goes to each device once, and only where there is a cache`() async throws {
         let drivers = (0..<3).map { index in BottomDriver { $0.hasWriteCache = index != 1 } }
         for (index, driver) in drivers.enumerated() {
