@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockSystem
+import Glibc
+import Synchronization
+import Testing
+
+#if DEBUG
+    @Suite("A process that can make no threads", .serialized) struct ThreadTests {
+        @Test("runs what is detached on its spare thread, in order, never on the caller") func spare() {
+            #expect(WorkerThread.prepareSpare())
+            ThreadHooks.refuse(["pl-test", "pl-helper"])
+            defer { ThreadHooks.refuse([]) }
+            let me = UInt(pthread_self())
+            let order = Lock<[Int]>([])
+            let threads = Lock<Set<UInt>>([])
+            let done = Parker()
+            for index in 0..<50 {
+                WorkerThread.detach(name: "pl-test") {
+                    order.withLock { $0.append(index) }
+                    threads.withLock { _ = $0.insert(UInt(pthread_self())) }
+                    if index == 49 { done.raise() }
+                }
+            }
+            #expect(done.wait(until: Instant.now + .seconds(30)))
+            #expect(order.withLock { $0 } == Array(0..<50))
+            #expect(threads.withLock { $0.count } == 1 && !threads.withLock { $0.contains(me) })
+        }
+
+        @Test("has what waits behind a hanging one done by the next thread that can be had") func takenOver() {
+            #expect(WorkerThread.prepareSpare())
+            ThreadHooks.refuse(["pl-test"])
+            let (goOn, inside, done) = (Parker(), Parker(), Parker())
+            WorkerThread.detach(name: "pl-test") {
+                inside.raise()
+                goOn.wait()
+            }
+            #expect(inside.wait(until: Instant.now + .seconds(30)))
+            WorkerThread.detach(name: "pl-test") { done.raise() }
+            ThreadHooks.refuse([])
+            #expect(!done.isRaised)
+            WorkerThread.detach(name: "pl-test") {}
+            #expect(done.wait(until: Instant.now + .seconds(30)))
+            goOn.raise()
+        }
+    }
+#endif
