@@ -2,61 +2,6 @@
 
 internal import BlockSystem
 
-/// Something that happened to a disk or a partition, with the keys of a kernel block event.
-public struct DiskEvent: Sendable, Codable, Equatable {
-    /// What happened.
-    public enum Action: String, Sendable, Codable { case add, remove, change, offline }
-    /// Counts from 1 in each registry's life, without a gap.
-    public var sequence: UInt64
-    /// What happened.
-    public var action: Action
-    /// `pl0`, `pl0p1`.
-    public var device: String
-    /// The disk it belongs to.
-    public var disk: String
-    /// `disk` or `partition`.
-    public var deviceType: String
-    /// The device number.
-    public var number: DeviceNumber
-    /// The DISKSEQ of its disk.
-    public var diskSequence: UInt64
-    /// For a partition: its number.
-    public var partition: Int?
-    /// For a partition: its name in the table.
-    public var partitionName: String?
-    /// For a partition: its UUID in the table.
-    public var partitionUUID: String?
-    /// What else there is to say: `RESIZE=1`, `DISK_RO=1`.
-    public var extra: [String]
-    /// Seconds since 1970.
-    public var time: Double
-
-    /// Where it would be in sysfs.
-    public var path: String {
-        partition == nil ? "/devices/virtual/block/\(disk)" : "/devices/virtual/block/\(disk)/\(device)"
-    }
-
-    /// The keys and values, in the order in which the kernel writes them.
-    public var properties: [(key: String, value: String)] {
-        var all = [
-            ("ACTION", action.rawValue), ("DEVPATH", path), ("SUBSYSTEM", "block"),
-        ]
-        for text in extra {
-            let parts = text.split(separator: "=", maxSplits: 1)
-            all.append((String(parts[0]), parts.count > 1 ? String(parts[1]) : ""))
-        }
-        all += [
-            ("MAJOR", String(number.major)), ("MINOR", String(number.minor)), ("DEVNAME", device),
-            ("DEVTYPE", deviceType), ("DISKSEQ", String(diskSequence)),
-        ]
-        if let partition { all.append(("PARTN", String(partition))) }
-        if let partitionName, !partitionName.isEmpty { all.append(("PARTNAME", partitionName)) }
-        if let partitionUUID { all.append(("PARTUUID", partitionUUID)) }
-        all.append(("SEQNUM", String(sequence)))
-        return all.map { (key: $0.0, value: $0.1) }
-    }
-}
-
 /// What an observer is given.
 public enum EventDelivery: Sendable {
     /// The next event.
@@ -67,92 +12,81 @@ public enum EventDelivery: Sendable {
 
 /// The events of a registry: one order, gap-free numbers, a bounded memory.
 ///
-/// An event takes its number inside the critical section that made the change it tells of; it is delivered later, by
-/// one thread, outside all locks. A slow observer loses events and is told how many; nobody waits for it.
+/// An event takes its number inside the critical section that made the change it tells of; it is delivered later,
+/// outside all locks. Each observer goes at its own pace, one delivery at a time and in order: a slow one loses events
+/// and is told how many; neither a disk nor another observer waits for it. An observer that does not come back costs a
+/// thread, an idle one costs none.
 public final class DiskEvents: Sendable {
-    private struct State {
-        var ring: [DiskEvent] = []
-        var next: UInt64 = 1
-        var observers: [UInt64: Cursor] = [:]
-        var nextObserver: UInt64 = 1
-        var isPumping = false
-    }
-    private struct Cursor {
-        var next: UInt64
+    // In a struct: a bare closure behind a generic lock is wrapped anew with every look at it.
+    private struct Observer: Sendable {
         let deliver: @Sendable (EventDelivery) -> Void
     }
-    private let state = Lock(State())
-    private let capacity: Int
+    private struct State {
+        var board: EventBoard
+        var observers: [UInt64: Observer] = [:]
+    }
+    private let state: Lock<State>
+    /// How long one delivery may take before another thread is started for those who wait behind it.
+    static let patience: Duration = .milliseconds(1)
 
-    init(capacity: Int) { self.capacity = max(capacity, 1) }
+    init(capacity: Int) { state = Lock(State(board: EventBoard(capacity: capacity))) }
 
     /// The number of the last event; 0 before the first.
-    public var last: UInt64 { state.withLock { $0.next - 1 } }
+    public var last: UInt64 { state.withLock { $0.board.next - 1 } }
+
+    /// Threads that deliver now: what the tests hold against a baseline.
+    package var deliverers: Int { state.withLock { $0.board.workers } }
 
     /// Appends in one piece. Leaf lock: called inside the critical sections of disks. The caller pumps after unlocking.
-    func append(_ events: [DiskEvent]) {
-        state.withLock { state in
-            for var event in events {
-                event.sequence = state.next
-                state.next += 1
-                state.ring.append(event)
+    func append(_ events: [DiskEvent]) { state.withLock { $0.board.append(events) } }
+
+    /// Sees to it that what is new is delivered, by threads of their own.
+    func pump() { act(state.withLock { $0.board.pump() }) }
+
+    private func act(_ wish: EventBoard.Wish) {
+        if wish.worker { WorkerThread.detach(name: "pl-events") { [self] in work() } }
+        if wish.watch {
+            Reaper.shared.watch(nil, until: Instant.now + Self.patience) { [self] _ in
+                act(state.withLock { $0.board.watched() })
             }
-            // Cut in one go, so that an append costs no shifting most of the time.
-            if state.ring.count > capacity * 2 { state.ring.removeFirst(state.ring.count - capacity) }
         }
     }
 
-    /// Delivers what is new, on a thread of its own, one at a time and in order.
-    func pump() {
-        let start = state.withLock { state in
-            guard !state.isPumping, state.observers.values.contains(where: { $0.next < state.next }) else {
-                return false
-            }
-            state.isPumping = true
-            return true
-        }
-        if start { WorkerThread.detach(name: "pl-events") { [self] in deliverAll() } }
-    }
-
-    private func deliverAll() {
+    private func work() {
+        var turn: EventBoard.Turn?
         while true {
-            let work = state.withLock { state -> [(@Sendable (EventDelivery) -> Void, EventDelivery)] in
-                var work: [(@Sendable (EventDelivery) -> Void, EventDelivery)] = []
-                for (id, cursor) in state.observers where cursor.next < state.next {
-                    let kept = UInt64(min(state.ring.count, capacity))
-                    let oldest = state.next - kept
-                    if cursor.next < oldest {
-                        work.append((cursor.deliver, .lost(oldest - cursor.next)))
-                        state.observers[id]?.next = oldest
-                    } else {
-                        let index = state.ring.count - Int(state.next - cursor.next)
-                        work.append((cursor.deliver, .event(state.ring[index])))
-                        state.observers[id]?.next = cursor.next + 1
-                    }
-                }
-                if work.isEmpty { state.isPumping = false }
-                return work
+            let (delivery, wish, observer) = state.withLock { state in
+                let next = state.board.nextDelivery(&turn)
+                return (next.delivery, next.wish, turn.flatMap { state.observers[$0.observer] })
             }
-            if work.isEmpty { return }
-            for (deliver, delivery) in work { deliver(delivery) }
+            act(wish)
+            guard let delivery else { return }
+            observer?.deliver(delivery)
         }
     }
 
     /// Calls `deliver` for each event after `sequence` (nil: from now on), one at a time, on a thread of the registry.
     ///
+    /// - Parameter deliver: may call back into the registry, and may end this very observation. While it does not return
+    ///   this observer hears nothing else.
     /// - Returns: a token; when it is cancelled or dropped, deliveries end (one may just be under way).
     public func observe(
         after sequence: UInt64? = nil, _ deliver: @escaping @Sendable (EventDelivery) -> Void
     ) -> EventObserver {
-        let id = state.withLock { state in
-            let id = state.nextObserver
-            state.nextObserver += 1
-            let next = min(sequence.map { $0 &+ 1 } ?? state.next, state.next)
-            state.observers[id] = Cursor(next: max(next, 1), deliver: deliver)
-            return id
+        let (id, wish) = state.withLock { state in
+            let id = state.board.addObserver(after: sequence)
+            state.observers[id] = Observer(deliver: deliver)
+            return (id, state.board.pump())
         }
-        pump()
-        return EventObserver { [weak self] in self?.state.withLock { _ = $0.observers.removeValue(forKey: id) } }
+        act(wish)
+        return EventObserver { [weak self] in
+            // Dropped outside the lock: what the closure holds is foreign.
+            let dropped = self?.state.withLock { state in
+                state.board.removeObserver(id)
+                return state.observers.removeValue(forKey: id)
+            }
+            _ = consume dropped
+        }
     }
 }
 

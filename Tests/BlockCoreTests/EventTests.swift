@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockCore
+import BlockSystem
+import Synchronization
+import Testing
+
+@Suite("Events") struct EventTests {
+    @Test("reach every observer at its own pace: one that does not come back stops no other (T73)") func ownPace()
+        async throws
+    {
+        let registry = DiskRegistry(eventCapacity: 8)
+        let goOn = Parker()
+        let stuck = (0..<3).map { _ in Lock<[EventDelivery]>([]) }
+        let observers = stuck.map { heard in
+            registry.events.observe { delivery in
+                heard.withLock { $0.append(delivery) }
+                goOn.wait()
+            }
+        }
+        let quick = (0..<3).map { _ in Lock<[UInt64]>([]) }
+        let others = quick.map { heard in
+            registry.events.observe { delivery in
+                if case .event(let event) = delivery { heard.withLock { $0.append(event.sequence) } }
+            }
+        }
+        for round in UInt64(1)...20 {
+            let disk = try await registry.add(HeldDriver(), plain("a"))
+            _ = await disk.remove()
+            #expect(eventually { quick.allSatisfy { $0.withLock { $0.count } == Int(round) * 3 } })
+        }
+        #expect(quick.allSatisfy { $0.withLock { $0 } == Array(1...60) }, "in order, each once, without a gap")
+        #expect(stuck.allSatisfy { $0.withLock { $0.count } == 1 })
+        #expect(eventually { registry.events.deliverers == 3 }, "a thread for each that hangs, none for the idle")
+        goOn.raise()
+        #expect(eventually { stuck.allSatisfy { $0.withLock { $0.count } == 1 + 1 + 8 } })
+        for heard in stuck {
+            let all = heard.withLock { $0 }
+            if case .lost(let count) = all[1] {
+                #expect(count == 60 - 1 - 8)
+            } else {
+                Issue.record("the loss is not said first")
+            }
+            let numbers = all.compactMap { if case .event(let event) = $0 { event.sequence } else { nil } }
+            #expect(numbers == [1] + Array(53...60))
+        }
+        #expect(eventually { registry.events.deliverers == 0 })
+        for observer in observers + others { observer.cancel() }
+    }
+
+    @Test("may be answered by adding, opening, removing and ending the observation, all inside the delivery (T72)")
+    func callsBack() async throws {
+        let registry = DiskRegistry()
+        let done = Parker()
+        let box = Lock<EventObserver?>(nil)
+        let events = Lock<[String]>([])
+        let observer = registry.events.observe { delivery in
+            guard case .event(let event) = delivery else { return }
+            events.withLock { $0.append("\(event.action.rawValue) \(event.device)") }
+            switch (event.action, event.device) {
+            case (.add, "a"):
+                _ = try? registry.addBlocking(HeldDriver(), plain("b"))
+                try? registry.disk(named: "a")?.part0.open(.read, as: tester, sink: CountingSink()).close()
+                registry.disk(named: "a")?.requestRemoval(.safe) { _ in }
+            case (.remove, "a"): registry.disk(named: "b")?.requestRemoval(.surprise) { _ in }
+            case (.remove, "b"):
+                box.withLock { $0.take() }?.cancel()
+                done.raise()
+            default: break
+            }
+        }
+        box.withLock { $0 = observer }
+        _ = try await registry.add(HeldDriver(), plain("a"))
+        #expect(done.wait(until: Instant.now + .seconds(60)))
+        #expect(
+            events.withLock { $0 } == ["add a", "add b", "offline a", "remove a", "offline b", "remove b"])
+        #expect(registry.namesInUse == 0)
+    }
+
+    @Test("have the keys of a kernel event, in its order, with the node and the parent that were given") func keys()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let heard = Lock<[DiskEvent]>([])
+        let observer = registry.events.observe { delivery in
+            if case .event(let event) = delivery { heard.withLock { $0.append(event) } }
+        }
+        let disk = try await registry.add(
+            TableDriver(sectors: 4096, node: DeviceNode(path: "vdisk/a0", mode: 0o640, user: 0, group: 6)),
+            plain("a") {
+                $0.scansPartitions = true
+                $0.parent = "pci0000:00/0000:00:03.0"
+            })
+        try await disk.set("ro", to: "on")
+        try await disk.set("ro", to: "on")
+        #expect(eventually { heard.withLock { $0.count } == 4 })
+        let all = heard.withLock { $0 }
+        #expect(
+            all[0].properties.map { "\($0.key)=\($0.value)" } == [
+                "ACTION=add", "DEVPATH=/devices/pci0000:00/0000:00:03.0/block/a", "SUBSYSTEM=block", "MAJOR=259",
+                "MINOR=0", "DEVNAME=vdisk/a0", "DEVMODE=0640", "DEVUID=0", "DEVGID=6", "DEVTYPE=disk", "DISKSEQ=1",
+                "SEQNUM=1",
+            ])
+        #expect(all[1].properties.contains { $0 == ("DEVNAME", "vdisk/a0p1") })
+        #expect(all[1].path.hasSuffix("/block/a/a1"))
+        #expect(all[3].properties.map(\.key)[3] == "DISK_RO" && all[3].extra == ["DISK_RO=1"])
+        // What goes over the wire comes back as it was.
+        observer.cancel()
+        #expect(await disk.remove().word == "removed")
+    }
+
+    @Test("none of a hidden disk: it has a name and burns its number, and is found by its name only") func hidden()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let heard = Counter()
+        let observer = registry.events.observe { _ in heard.add() }
+        let driver = TableDriver(sectors: 4096)
+        let disk = try await registry.add(
+            driver,
+            plain("a") {
+                $0.scansPartitions = true
+                $0.isHidden = true
+            })
+        #expect(disk.partitions.isEmpty && disk.deviceLimit == 1)
+        #expect(registry.disks.isEmpty && registry.disks(hidden: true).count == 1)
+        #expect(registry.disk(named: "a") === disk && registry.device(numbered: disk.number) == nil)
+        let other = try await registry.add(HeldDriver(), plain("b"))
+        #expect(other.number.minor == disk.number.minor + 1, "burnt")
+        try await disk.set("ro", to: "on")
+        await #expect(throws: DiskError.self) { try await disk.rescan() }
+        #expect(await disk.remove(.surprise).word == "removed")
+        #expect(driver.releases.value == 1)
+        #expect(registry.events.last == 1)
+        #expect(await other.remove().word == "removed")
+        #expect(eventually { heard.value == 3 })
+        observer.cancel()
+    }
+
+    @Test(
+        "of a node that cannot be are never sent: the add is refused in one line",
+        arguments: [
+            "a", "/a/b", "a/", "a//b", "../a", "a/./b", "a/b c", "a/ä", "a/" + String(repeating: "b", count: 254),
+        ])
+    func badNodes(_ path: String) async throws {
+        let registry = DiskRegistry()
+        do {
+            _ = try await registry.add(TableDriver(sectors: 64, node: DeviceNode(path: path)), plain("x"))
+            Issue.record("\(path) was taken")
+        } catch {
+            #expect(error.errno == 22 && !error.reason.contains("\n"))
+        }
+        let first = try await registry.add(TableDriver(sectors: 64, node: DeviceNode(path: "v/a")), plain("x"))
+        await #expect(throws: DiskError.self) {
+            try await registry.add(TableDriver(sectors: 64, node: DeviceNode(path: "v/a")), plain("y"))
+        }
+        #expect(registry.namesInUse == 1)
+        #expect(await first.remove().word == "removed")
+        let second = try await registry.add(TableDriver(sectors: 64, node: DeviceNode(path: "v/a")), plain("y"))
+        #expect(await second.remove().word == "removed")
+    }
+}
