@@ -33,7 +33,7 @@ import Testing
         #expect(driver.submitted == 0)
         writer.submit(.write, range(56, 8), data: .borrowed(page.memory), token: 7)
         #expect(sink.statuses(of: 7) == [.ok])
-        try disk.set("ro", to: "on")
+        try await disk.set("ro", to: "on")
         writer.submit(.write, range(0, 8), data: .borrowed(page.memory), token: 8)
         #expect(sink.statuses(of: 8) == [.readOnly])
         reader.close()

@@ -111,7 +111,7 @@ import Testing
         _ = await disk.remove(.surprise, deadline: .milliseconds(10))
         let last = registry.events.last
         #expect(disk.lifeState == .owing)
-        try disk.set("ro", to: "on")
+        try await disk.set("ro", to: "on")
         #expect(registry.events.last == last)
         driver.answerAll()
         opener.close()

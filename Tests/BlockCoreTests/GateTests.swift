@@ -217,3 +217,25 @@ enum AnyGate: Sendable {
 
 /// Whether a sanitizer watches: loops are shorter then.
 let isSanitized = UsageKind.best == .locked || getenv("PLATTER_SANITIZER") != nil
+
+@Suite("The reaper") struct ReaperTests {
+    @Test("keeps nothing for a tag that was cancelled before: a timer that is armed late holds no dead disk")
+    func lateTimer() {
+        let tag = Reaper.shared.newTag()
+        let fired = Counter()
+        Reaper.shared.cancel(tag: tag)
+        weak var kept: CountingSink?
+        do {
+            let object = CountingSink()
+            kept = object
+            Reaper.shared.watch(nil, until: Instant.now + .seconds(30), tag: tag) { _ in
+                fired.add(object.total + 1)
+            }
+        }
+        #expect(kept == nil)
+        let live = Reaper.shared.newTag()
+        Reaper.shared.watch(nil, until: Instant.now, tag: live) { _ in fired.add() }
+        #expect(eventually { fired.value == 1 })
+        Reaper.shared.cancel(tag: live)
+    }
+}

@@ -243,23 +243,26 @@ import Testing
         let watches = BlockCoreCounts.watches
         let before = registry.events.last
         driver.press()
-        try disk.set("events_poll_msecs", to: "1")
+        try await disk.set("events_poll_msecs", to: "1")
         #expect(eventually { driver.checks > 10 })
         #expect(Self.told(registry, after: before) == ["change sd0 1 DISK_EJECT_REQUEST=1"])
         driver.press()
         let checks = driver.checks
         #expect(eventually { driver.checks > checks + 3 })
         #expect(registry.events.last == before + 1)
-        expectErrno(22) { () throws(DiskError) in try disk.set("events_poll_msecs", to: "-2") }
-        expectErrno(22) { () throws(DiskError) in try disk.set("events_poll_msecs", to: "often") }
-        try disk.set("events_poll_msecs", to: "0")
+        for value in ["-2", "often"] {
+            await #expect { try await disk.set("events_poll_msecs", to: value) } throws: { error in
+                (error as? DiskError)?.errno == 22
+            }
+        }
+        try await disk.set("events_poll_msecs", to: "0")
         await Self.settle(disk)
         #expect(eventually { BlockCoreCounts.watches <= watches })
         // The registry's interval is for those that have none of their own.
         registry.setMediaPollInterval(milliseconds: 1)
         #expect(eventually { disk.mediaNext == .nothing })
         let idle = driver.checks
-        try disk.set("events_poll_msecs", to: "-1")
+        try await disk.set("events_poll_msecs", to: "-1")
         #expect(eventually { driver.checks > idle + 5 })
         driver.put(card(fill: 2, table: Self.twoParts))
         #expect(eventually { disk.partitions.count == 2 })
@@ -293,7 +296,7 @@ import Testing
             opens.add()
         }
         #expect(eventually { disk.mediaBlockDepth == 1 })
-        try disk.set("events_poll_msecs", to: "1")
+        try await disk.set("events_poll_msecs", to: "1")
         // The driver keeps its check to itself: the removal waits for that to its deadline, and the driver is not let go.
         let removal = BegunRemoval(disk, .surprise, deadline: .milliseconds(20))
         #expect(removal.end()?.report?.deadlinePassed == true)

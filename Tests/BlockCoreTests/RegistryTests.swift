@@ -259,7 +259,7 @@ import Testing
             let driver = TableDriver(sectors: 4096, table: [])
             let disk = try await registry.add(driver, plain("pl0") { $0.scansPartitions = true })
             #expect(disk.partitions.isEmpty)
-            if !isOn { try disk.set("partscan", to: "off") }
+            if !isOn { try await disk.set("partscan", to: "off") }
             driver.write(table: [(64, 64)])
             let sink = CountingSink()
             let reader = try disk.part0.open(.read, as: tester, sink: sink)
@@ -333,7 +333,12 @@ final class TableDriver: BlockDriver, Sendable {
     let failReads = Atomic<Bool>(false)
     let reads = Counter()
 
-    init(sectors: UInt64, table: [(start: UInt32, count: UInt32)] = [(1, 512), (1024, 512)]) {
+    private let node: DeviceNode?
+
+    init(
+        sectors: UInt64, table: [(start: UInt32, count: UInt32)] = [(1, 512), (1024, 512)], node: DeviceNode? = nil
+    ) {
+        self.node = node
         bytes = Lock([UInt8](repeating: 0, count: Int(sectors) * 512))
         self.sectors = Atomic(sectors)
         write(table: table)
@@ -343,6 +348,7 @@ final class TableDriver: BlockDriver, Sendable {
     var profile: DriverProfile {
         var profile = DriverProfile()
         profile.style = .inline
+        profile.node = node
         return profile
     }
 

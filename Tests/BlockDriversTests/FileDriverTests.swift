@@ -201,7 +201,7 @@ private let mayLoop = geteuid() == 0 && shell("command -v losetup && losetup -f"
         direct.isDirect = true
         let disk = try await registry.add(try FileDriver(direct))
         let client = try DiskClient(disk)
-        #expect(disk.settings.contains { $0.key == "direct" && $0.value == "on" })
+        #expect(await disk.driverFacts().settings.contains(DiskSetting(key: "direct", value: "on")))
         #expect(try client.write(8, 0, 64) == .ok)
         for shift in [1, 7, 511, 512] { #expect(try client.readShifted(0, 64, by: shift).isAll(8)) }
     }

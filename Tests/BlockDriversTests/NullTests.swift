@@ -61,18 +61,20 @@ import Testing
     @Test func `while answer is off it keeps everything, and gives it when it is on`() async throws {
         let disk = try await registry.add(NullDriver(capacity: 1024))
         let client = try DiskClient(disk)
-        try disk.set("answer", to: "off")
+        try await disk.set("answer", to: "off")
         let tokens = try (0..<100).map { try client.send(.write, $0, 1, bytes: [UInt8](repeating: 1, count: 512)) }
         #expect(client.answers.count == 0)
-        #expect(disk.settings.contains { $0.key == "answer" && $0.value == "off" })
-        try disk.set("answer", to: "on")
+        #expect(await disk.driverFacts().settings.contains(DiskSetting(key: "answer", value: "off")))
+        try await disk.set("answer", to: "on")
         for token in tokens { #expect(client.answers.wait(token).status == .ok) }
         #expect(try client.write(1, 0, 1) == .ok)
     }
 
     @Test func `what cannot be set is refused with a line`() async throws {
         let disk = try await registry.add(NullDriver(capacity: 1024))
-        #expect { try disk.set("answer", to: "maybe") } throws: { error in
+        await #expect {
+            try await disk.set("answer", to: "maybe")
+        } throws: { error in
             (error as? DiskError)?.reason == "null: answer=maybe cannot be set: only answer=on|off can"
         }
     }
@@ -88,7 +90,7 @@ import Testing
         #expect(report.deadlinePassed)
         for token in tokens { #expect(client.answers.wait(token).status == .gone) }
         #expect(registry.registry.quarantine().first?.count == 20)
-        try disk.set("answer", to: "on")
+        try await disk.set("answer", to: "on")
         #expect(await eventually { registry.registry.quarantine().isEmpty })
         #expect(await eventually { disk.lifeState == .gone })
         #expect(client.answers.isOnceEach)

@@ -65,7 +65,7 @@ private final class LyingDriver: BlockDriver {
         liar.wake.raise()
         victim.expect(simpleReply(cookie: 1) + [UInt8](repeating: 0, count: 512))
         victim.expect(simpleReply(cookie: 2) + [UInt8](repeating: 0, count: 512))
-        #expect(disk.driverNotes.contains { $0.contains("worker threads") })
+        #expect(await disk.driverFacts().notes.contains { $0.contains("worker threads") })
         #expect(disk.ledger().inFlight == 0)
         victim.close()
         other.close()

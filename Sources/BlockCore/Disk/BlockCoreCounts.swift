@@ -8,6 +8,8 @@ public enum BlockCoreCounts {
     public static var slotsAlive: Int { OpenerCore.slots.alive }
     /// Drains and deadlines that are waited for.
     public static var watches: Int { Reaper.shared.pending }
+    /// Removals and other waits that have timers of their own.
+    public static var timerTags: Int { Reaper.shared.tagsInUse }
     /// Tokens that drivers answered twice.
     public static var staleTokens: Int { Completion.staleTokens.value }
 }

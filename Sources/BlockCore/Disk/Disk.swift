@@ -35,7 +35,7 @@ public final class Disk: Sendable {
     /// For a disk whose medium can be changed; nil: this one's cannot.
     let media: DiskMedia?
     private let baseline: [UInt64]
-    private let readOnly: Atomic<Bool>
+    let readOnly: Atomic<Bool>
 
     struct State {
         var lifecycle = DiskLifecycle()
@@ -57,6 +57,14 @@ public final class Disk: Sendable {
         var reconfiguration = Reconfiguration()
         /// Verbs that wait for the end of what runs.
         var waitingForTurn: [Parker] = []
+        /// The last close begins a removal.
+        var isAutoclear = false
+        /// Opens that are promised the disk and have not come yet: they keep an autoclear away as openers do.
+        var holds = 0
+        /// Who removed the disk while it was being added: they hear when the name is free.
+        var addCancellers: [UInt64: RemovalRun.Waiter] = [:]
+        /// Under which the reaper has their timers.
+        var addTimers: UInt64?
 
         var publicOpeners: [OpenerCore] {
             openers.values.filter { !$0.isPrivate && !$0.isClosed }.sorted { $0.id < $1.id }
@@ -85,12 +93,20 @@ public final class Disk: Sendable {
         let owedSince = Lock<Double>(0)
     }
     let faults = Faults()
-    /// Held while the driver is used outside the gate, and while it is let go.
-    let driverLock = Lock(())
+    /// The way to the driver for what is no I/O.
+    let lane = DriverLane()
+    struct SaidFacts: Sendable {
+        var settings: [DiskSetting] = []
+        var notes: [String] = []
+    }
+    /// What the driver said last of its settings and its state.
+    let facts = Lock(SaidFacts())
+    /// That the driver serves this disk; ends when it is let go.
+    let driverUse: Lock<DriverUse?>
 
     init(
         name: String, sequence: UInt64, number: DeviceNumber, driver: any BlockDriver, profile: DriverProfile,
-        options: DiskOptions, registry: DiskRegistry, gate: Gate
+        options: DiskOptions, registry: DiskRegistry, gate: Gate, use: DriverUse
     ) {
         self.name = name
         identity = sequence
@@ -100,6 +116,7 @@ public final class Disk: Sendable {
         self.options = options
         self.registry = registry
         driverName = driver.driverName
+        driverUse = Lock(use)
         addedAt = Instant.wallClock
         readOnly = Atomic(options.isReadOnly || profile.isReadOnly)
         baseline = DiskStatistics.baseline(of: gate.cells)
@@ -110,8 +127,10 @@ public final class Disk: Sendable {
             tags: options.tags)
         asHolder = driver.holder ?? Holder(kind: driver.driverName)
         state.withLock { state in
-            state.scansPartitions = options.scansPartitions
+            state.scansPartitions = options.scansPartitions && deviceLimit > 1
             state.claims.writes = WriteAccess(isOn: !registry.allowsWritingToMounted)
+            state.isAutoclear = options.isTransient
+            state.holds = options.initialHolds
         }
         asHolder.become(self)
         registry.disksAlive.add()
@@ -145,6 +164,9 @@ public final class Disk: Sendable {
     /// Whether tables are read when the last writer closes.
     public var scansPartitions: Bool { state.withLock { $0.scansPartitions } }
 
+    /// The most devices that it can have, itself included: 1 where partitions are refused. The kernel's `ext_range`.
+    public var deviceLimit: Int { options.isHidden || !profile.takesPartitions ? 1 : DiskRegistry.deviceLimit }
+
     /// The counters of the whole disk.
     public func statistics() -> DiskStatistics { DiskStatistics(queue.gate.cells, baseline: baseline) }
 
@@ -167,11 +189,8 @@ public final class Disk: Sendable {
     /// Bytes of memory that the driver may still touch though the submitters had their answers.
     public var quarantinedBytes: Int { max(faults.owedBytes.value, 0) }
 
-    /// What the driver has to say about what went wrong beneath it.
-    public var driverNotes: [String] { (withDriver { $0.notes } ?? []) + queueNotes }
-
     /// What the queue has to say about the driver.
-    private var queueNotes: [String] {
+    var queueNotes: [String] {
         guard queue.style != profile.style else { return [] }
         return ["the driver takes longer than it declared (\(profile.style.rawValue)): worker threads call it now"]
     }
@@ -181,15 +200,6 @@ public final class Disk: Sendable {
 
     /// A thread that called the driver's submit has not come back: the driver is not called on event loops any more.
     package func driverStrayed() { queue.demote() }
-
-    /// Settings of the disk and of its driver, with their values.
-    public var settings: [(key: String, value: String)] {
-        let own = [
-            (key: "ro", value: isReadOnly ? "on" : "off"), (key: "partscan", value: scansPartitions ? "on" : "off"),
-        ]
-        let poll = media == nil ? [] : [(key: "events_poll_msecs", value: String(mediaPollMilliseconds))]
-        return own + poll + (withDriver { $0.settings } ?? [])
-    }
 
     // MARK: Accounting from the data path
 
@@ -240,69 +250,6 @@ public final class Disk: Sendable {
         faults.owedBytes.add(-bytes)
     }
 
-    // MARK: Control that reaches the driver
-
-    /// Runs `body` with the driver, if it is there; with the gate held, so that it stays. Also while owing.
-    func withDriver<Result>(_ body: (any BlockDriver) -> Result) -> Result? {
-        // A disk that owes has a dead gate, and its driver is still there; the lock keeps the release away.
-        driverLock.withLock { _ in queue.driver.map(body) }
-    }
-
-    /// Changes `ro` or `partscan` of the disk, or a setting of its driver. Works on a disk that owes, too.
-    public func set(_ key: String, to value: String) throws(DiskError) {
-        switch key {
-        case "ro": try setReadOnly(parseSwitch(key, value))
-        case "partscan":
-            let isOn = try parseSwitch(key, value)
-            state.withLock { $0.scansPartitions = isOn }
-        case "events_poll_msecs" where media != nil:
-            guard let milliseconds = Int(value) else {
-                throw DiskError(
-                    errno: DiskError.invalid, disk: name, sequence: sequence,
-                    reason: "\(key) of \(name) cannot be '\(value)': it is a number of milliseconds, 0 or -1")
-            }
-            try setMediaPoll(milliseconds: milliseconds)
-        default:
-            let result = withDriver { driver -> DriverSettingError? in
-                do throws(DriverSettingError) {
-                    try driver.set(key, to: value)
-                    return nil
-                } catch {
-                    return error
-                }
-            }
-            guard let result else { throw goneError() }
-            if let error = result {
-                throw DiskError(errno: DiskError.invalid, disk: name, sequence: sequence, reason: error.reason)
-            }
-        }
-    }
-
-    private func parseSwitch(_ key: String, _ value: String) throws(DiskError) -> Bool {
-        switch value {
-        case "on": return true
-        case "off": return false
-        default:
-            throw DiskError(
-                errno: DiskError.invalid, disk: name, sequence: sequence,
-                reason: "\(key) of \(name) cannot be '\(value)': say \(key)=on or \(key)=off")
-        }
-    }
-
-    private func setReadOnly(_ isOn: Bool) throws(DiskError) {
-        guard isOn || !profile.isReadOnly else {
-            throw DiskError(
-                errno: DiskError.notPermitted, disk: name, sequence: sequence,
-                reason: "\(name) is read-only by its driver; add it anew without ro=on")
-        }
-        guard readOnly.exchange(isOn, ordering: .relaxed) != isOn else { return }
-        state.withLock { state in
-            guard state.lifecycle.state != .adding, !state.lifecycle.isOver else { return }
-            registry.events.append([event(.change, of: part0, extra: ["DISK_RO=\(isOn ? 1 : 0)"])])
-        }
-        registry.events.pump()
-    }
-
     /// Under the lock, before the events of a new medium.
     func renewSequence() { sequenceCell.store(registry.nextSequence(), ordering: .relaxed) }
 
@@ -319,7 +266,9 @@ public final class Disk: Sendable {
             sequence: 0, action: action, device: device.name, disk: name,
             deviceType: device.entry == nil ? "disk" : "partition", number: device.number, diskSequence: sequence,
             partition: device.entry?.number, partitionName: device.entry?.name, partitionUUID: device.entry?.uuid,
-            extra: extra, time: Instant.wallClock)
+            extra: extra, time: Instant.wallClock,
+            node: profile.node.map { device.entry == nil ? $0 : $0.partition(device.name.dropFirst(name.count)) },
+            parent: options.parent, isSilent: options.isHidden)
     }
 }
 

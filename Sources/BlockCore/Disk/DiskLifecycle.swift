@@ -42,6 +42,8 @@ public enum DiskState: Sendable, Equatable {
 /// ```
 package struct DiskLifecycle: Sendable, Equatable {
     package private(set) var state: DiskState = .adding
+    /// It goes by itself, with its last opener; whoever comes too late finds nothing, as after any end.
+    package private(set) var isClearing = false
 
     package init() {}
 
@@ -124,7 +126,7 @@ package struct DiskLifecycle: Sendable, Equatable {
     package func refusesOpen() -> OpenRefusal? {
         switch state {
         case .live, .leaving(.deferred): nil
-        case .flushing: .busy
+        case .flushing: isClearing ? .noSuchDevice : .busy
         case .adding, .leaving, .cut, .owing, .gone: .noSuchDevice
         }
     }
@@ -133,9 +135,29 @@ package struct DiskLifecycle: Sendable, Equatable {
     package enum OpenRefusal: Equatable { case busy, noSuchDevice }
 
     /// The last opener has closed. True: the flush begins, in the same critical section.
-    package mutating func lastClosed() -> Bool {
-        guard case .leaving(let mode) = state else { return false }
-        state = .flushing(mode)
+    ///
+    /// - Parameter autoclear: a live disk goes with its last opener.
+    package mutating func lastClosed(autoclear: Bool = false) -> Bool {
+        switch state {
+        case .leaving(let mode):
+            state = .flushing(mode)
+            return true
+        case .live where autoclear:
+            isClearing = true
+            state = .flushing(.deferred)
+            return true
+        case .live, .adding, .flushing, .cut, .owing, .gone: return false
+        }
+    }
+
+    /// One of the openers wants the disk to go with the last of them; the only one keeps everybody else out. False: the
+    /// disk is not live.
+    package mutating func clear(openers: Int) -> Bool {
+        guard state == .live else { return false }
+        if openers <= 1 {
+            isClearing = true
+            state = .leaving(.hide)
+        }
         return true
     }
 
@@ -143,6 +165,7 @@ package struct DiskLifecycle: Sendable, Equatable {
     package mutating func cancel() -> Bool {
         guard case .leaving(let mode) = state, mode == .deferred || mode == .hide else { return false }
         state = .live
+        isClearing = false
         return true
     }
 
@@ -158,6 +181,7 @@ package struct DiskLifecycle: Sendable, Equatable {
         guard case .flushing(let mode) = state else { return .stale }
         guard ok || mode >= .hard else {
             state = .live
+            isClearing = false
             return .live
         }
         state = .cut(mode)

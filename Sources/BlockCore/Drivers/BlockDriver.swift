@@ -183,6 +183,10 @@ public struct DriverProfile: Sendable, Codable {
     public var queueDepth: Int = 0
     /// How long a request may take before ``BlockDriver/timedOut(_:)`` is asked; nil: as long as it takes.
     public var timeout: Duration?
+    /// The medium can be taken out while the disk stays: `rm` in listings.
+    public var isRemovable: Bool = false
+    /// The node that is to stand for the disk, where it is not the disk's name; partitions follow it.
+    public var node: DeviceNode?
 
     /// The safe answers: may block, nothing optional.
     public init() {}

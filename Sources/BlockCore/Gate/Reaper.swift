@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import BlockSystem
+package import BlockSystem
 
 /// The one thread that waits for all drains and all deadlines, so that no other thread ever has to.
 ///
 /// It sleeps on an immortal word that every leaver of a shut gate bumps. What it calls must be quick and must not
 /// wait: long work goes to a thread of its own.
-final class Reaper: Sendable {
+package final class Reaper: Sendable {
     /// The one of the process; its thread starts with the first watch and then sleeps for ever.
-    static let shared = Reaper()
+    package static let shared = Reaper()
 
-    enum Outcome {
+    package enum Outcome {
         case drained, deadline
         /// The gate was opened before it was empty, whatever became of it since.
         case thawed
@@ -53,6 +53,8 @@ final class Reaper: Sendable {
     }
     private struct State {
         var nextID: UInt64 = 1
+        /// Tags that were given out and not cancelled yet.
+        var tags: Set<UInt64> = []
         var watches: [Watch] = []
         var isRunning = false
     }
@@ -61,12 +63,15 @@ final class Reaper: Sendable {
     /// Calls `then` once: with `drained` when nobody is inside any more, with `thawed` when the gate was opened first, or
     /// with `deadline` when that has passed first.
     ///
+    /// With a tag that is cancelled already nothing is kept and `then` is never called: who decided under a lock to wait
+    /// may get here after whoever ended what he waits for.
+    ///
     /// - Parameters:
     ///   - generation: what the freeze returned; nil, where nobody else can open the gate: the present one.
     ///   - owed: leases that are not waited for.
     ///   - condition: asked instead of "nobody inside", on the reaper's thread and under its lock, after each leaving:
     ///     it takes no lock.
-    func watch(
+    package func watch(
         _ cells: UsageCells?, generation: UInt64? = nil, owed: Counter? = nil, until deadline: Instant, tag: UInt64 = 0,
         condition: (@Sendable () -> Bool)? = nil, then: @escaping @Sendable (Outcome) -> Void
     ) {
@@ -74,7 +79,8 @@ final class Reaper: Sendable {
         // Each drainer its own barrier, after it has seen the state shut: it makes every exit that still read "open"
         // visible in the sums, which is what keeps its wake-up from being lost.
         cells?.heavyFence()
-        let start = state.withLock { state in
+        let start = state.withLock { state -> Bool? in
+            guard tag == 0 || state.tags.contains(tag) else { return nil }
             state.watches.append(
                 Watch(
                     cells: cells, generation: generation, owed: owed, condition: condition, deadline: deadline,
@@ -82,6 +88,7 @@ final class Reaper: Sendable {
             defer { state.isRunning = true }
             return !state.isRunning
         }
+        guard let start else { return }
         if start {
             do throws(SystemError) {
                 _ = try WorkerThread.start(name: "pl-reaper") { [self] in run() }
@@ -93,16 +100,22 @@ final class Reaper: Sendable {
         }
     }
 
-    /// A number for the watches that belong together.
-    func newTag() -> UInt64 {
+    /// A number for the watches that belong together; whoever takes it cancels it in the end.
+    package func newTag() -> UInt64 {
         state.withLock { state in
             defer { state.nextID += 1 }
+            state.tags.insert(state.nextID)
             return state.nextID
         }
     }
 
-    /// Forgets the watches of a tag; the `then` of one may just be running.
-    func cancel(tag: UInt64) {
+    /// Ends a tag: forgets its watches, those too that are still to come; the `then` of one may just be running.
+    package func cancel(tag: UInt64) {
+        if state.withLock({ $0.tags.remove(tag) }) != nil { forget(tag: tag) }
+    }
+
+    /// Forgets the watches that a tag has now; others may follow.
+    package func forget(tag: UInt64) {
         // What they hold is dropped outside the lock.
         let dropped = state.withLock { state -> [Watch] in
             let dropped = state.watches.filter { $0.tag == tag }
@@ -114,6 +127,8 @@ final class Reaper: Sendable {
 
     /// Watches under way: what the tests hold against a baseline.
     var pending: Int { state.withLock { $0.watches.count } }
+    /// Tags that nobody has cancelled yet.
+    var tagsInUse: Int { state.withLock { $0.tags.count } }
 
     private func run() {
         while true {

@@ -26,7 +26,7 @@ public struct MediumReport: Sendable, Codable, Equatable {
 
 extension Disk {
     /// Whether its medium can be changed.
-    public var isRemovable: Bool { media != nil }
+    public var isRemovable: Bool { profile.isRemovable || media != nil }
     /// Whether there is a medium in it; true where it cannot be changed.
     public var hasMedium: Bool { media.map { $0.number != 0 } ?? true }
 
@@ -50,7 +50,7 @@ extension Disk {
                 reason:
                     "events_poll_msecs of \(name) cannot be \(milliseconds): -1 is the default, 0 never, at most a day")
         }
-        Reaper.shared.cancel(tag: media.tag)
+        Reaper.shared.forget(tag: media.tag)
         let standard = registry.mediaPollInterval
         schedule(media, media.state.withLock { $0.events.setInterval(milliseconds, standard: standard) })
     }
@@ -58,7 +58,7 @@ extension Disk {
     /// The registry's interval is another one.
     func mediaPollDefaultChanged() {
         guard let media else { return }
-        Reaper.shared.cancel(tag: media.tag)
+        Reaper.shared.forget(tag: media.tag)
         let standard = registry.mediaPollInterval
         let next = media.state.withLock { state in
             state.events.setInterval(state.events.interval, standard: standard)
@@ -219,7 +219,7 @@ extension Disk {
             WorkerThread.detach(name: "pl-tell") { for delegate in delegates { delegate.mediumChanged() } }
         }
         // 3 Its table. A change that comes amid this finds a disk with half of it, and begins anew.
-        let mayScan = state.withLock { $0.scansPartitions } && profile.takesPartitions
+        let mayScan = state.withLock { $0.scansPartitions } && deviceLimit > 1
         if medium.number != 0, mayScan, capacity > 0 { readNewTable() }
     }
 

@@ -29,6 +29,8 @@ final class DiskMedia: Sendable {
         state = Lock(State(events: MediaEvents(profile)))
     }
 
+    deinit { Reaper.shared.cancel(tag: tag) }
+
     var number: UInt64 { current.load(ordering: .acquiring) }
 }
 
@@ -76,7 +78,7 @@ extension Disk {
         case .check: WorkerThread.detach(name: "pl-media") { [self] in checkMedia(media) }
         case .wait(let milliseconds):
             // One timer: two that meet here leave one more, which finds nothing to do.
-            Reaper.shared.cancel(tag: media.tag)
+            Reaper.shared.forget(tag: media.tag)
             // Weak: a timer does not keep its disk.
             Reaper.shared.watch(nil, until: Instant.now + .milliseconds(milliseconds), tag: media.tag) {
                 [weak self] _ in

@@ -18,7 +18,7 @@ extension Disk {
     public func addPartition(number: Int, start: UInt64, size: UInt64) throws(DiskError) -> BlockDevice {
         try beginPartitionChange()
         defer { endReconfiguring() }
-        guard profile.takesPartitions else {
+        guard deviceLimit > 1 else {
             throw DiskError(
                 errno: DiskError.invalid, disk: name, sequence: sequence, reason: "\(name) takes no partitions")
         }

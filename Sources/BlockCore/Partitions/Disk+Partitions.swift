@@ -52,10 +52,11 @@ extension Disk {
         if let major = options.major, entry.number < options.minors {
             wanted = DeviceNumber(major: major, minor: options.firstMinor + entry.number)
         }
-        guard let number = registry.reserveNumber(wanted, for: identity) else {
+        let fails = options.faults?.fails(.partition) == true
+        guard !fails, let number = registry.reserveNumber(wanted, for: identity) else {
             registry.release(name, of: identity)
             throw DiskError(
-                errno: wanted == nil ? DiskError.busy : DiskError.exists, disk: self.name, sequence: sequence,
+                errno: wanted == nil || fails ? DiskError.busy : DiskError.exists, disk: self.name, sequence: sequence,
                 reason: wanted.map { "the number \($0.major):\($0.minor) of \(name) is in use" }
                     ?? "no device number is left for \(name): remove a disk first")
         }
@@ -131,7 +132,7 @@ extension Disk {
 
     /// - Parameter claimant: who asks, whose own claim is not in the way; nil: nobody with a claim.
     func rescanBlocking(deadline: Duration, claimant: ClaimTable.Claimant? = nil) throws(DiskError) -> RescanReport {
-        guard profile.takesPartitions else {
+        guard deviceLimit > 1 else {
             throw DiskError(
                 errno: DiskError.invalid, disk: name, sequence: sequence, reason: "\(name) takes no partitions")
         }

@@ -28,6 +28,9 @@ public final class DiskRegistry: Sendable {
     /// The major of extended numbers.
     public static let extendedMajor = 259
     static let minorLimit = 1 << 20
+    static let majorLimit = 1 << 12
+    /// The most devices a disk can have: itself and 255 partitions.
+    static let deviceLimit = 256
     /// The most 512-byte sectors a disk may have: what fits in a signed 64-bit number of bytes.
     public static let capacityLimit = UInt64(Int64.max) / UInt64(sectorSize)
 
@@ -49,8 +52,11 @@ public final class DiskRegistry: Sendable {
     private let mediaPoll = Atomic<Int>(0)
     private let names = (0..<64).map { _ in Lock<[String: NameEntry]>([:]) }
     private let numberTable = (0..<64).map { _ in Lock<[DeviceNumber: NameEntry]>([:]) }
-    private let extended = Lock(MinorPool())
+    private let extended: Lock<MinorPool>
+    private let nodes = Lock<[String: UInt64]>([:])
     private let majors = Lock<[Int: String]>([:])
+    let providers = ProviderTable()
+    let faultReporter = FaultReporter()
     private let owing = Lock<[UInt64: Disk]>([:])
 
     /// Who has a name or a number: a disk by its identity, or a partition of it. `disk` is nil while an add has only reserved it.
@@ -62,11 +68,23 @@ public final class DiskRegistry: Sendable {
 
     /// A registry without disks, that keeps `eventCapacity` events for observers who come late.
     ///
+    /// A disk stays in its registry until it is removed, whoever else lets it go (T07); and a registry with disks in it
+    /// stays, too.
+    ///
     /// - Parameter allowsWritingToMounted: as ``allowsWritingToMounted``.
-    public init(eventCapacity: Int = 4096, allowsWritingToMounted: Bool = true) {
+    public convenience init(eventCapacity: Int = 4096, allowsWritingToMounted: Bool = true) {
+        self.init(
+            eventCapacity: eventCapacity, allowsWritingToMounted: allowsWritingToMounted, minors: Self.minorLimit)
+    }
+
+    /// - Parameter minors: how many extended numbers there are.
+    package init(eventCapacity: Int = 4096, allowsWritingToMounted: Bool = true, minors: Int) {
         self.allowsWritingToMounted = allowsWritingToMounted
         instance = String(UInt64.random(in: .min ... .max), radix: 16)
         events = DiskEvents(capacity: eventCapacity)
+        extended = Lock(MinorPool(limit: minors))
+        // Removals need threads; one that is there whatever comes is asked for now.
+        WorkerThread.prepareSpare()
     }
 
     // MARK: Finding
@@ -89,18 +107,21 @@ public final class DiskRegistry: Sendable {
 
     /// The disk or partition of this number.
     public func device(numbered number: DeviceNumber) -> BlockDevice? {
-        guard let entry = shard(number).withLock({ $0[number] }), let disk = entry.disk, disk.isPublished else {
-            return nil
-        }
+        guard let entry = shard(number).withLock({ $0[number] }), let disk = entry.disk, disk.isPublished,
+            !disk.options.isHidden
+        else { return nil }
         return entry.device ?? disk.part0
     }
 
     /// All disks in use or on their way out, by name in the order in which people count (pl2 before pl10).
-    public var disks: [Disk] {
+    public var disks: [Disk] { disks(hidden: false) }
+
+    /// The same, with the hidden ones if they are asked for.
+    public func disks(hidden: Bool) -> [Disk] {
         var found: [Disk] = []
         for shard in names {
             let here = shard.withLock { $0.values.filter { $0.device == nil }.compactMap(\.disk) }
-            found += here.filter(\.isPublished)
+            found += here.filter { $0.isPublished && (hidden || !$0.options.isHidden) }
         }
         return found.sorted { naturalOrder($0.name, $1.name) }
     }
@@ -162,8 +183,10 @@ public final class DiskRegistry: Sendable {
         return taken
     }
 
-    /// Gives a major back. Disks that use it stay.
-    public func unregisterMajor(_ major: Int) { majors.withLock { _ = $0.removeValue(forKey: major) } }
+    func forgetMajor(_ major: Int) { majors.withLock { _ = $0.removeValue(forKey: major) } }
+
+    /// Whether somebody has registered it.
+    func isRegistered(_ major: Int) -> Bool { majors.withLock { $0[major] != nil } }
 
     /// Majors with their names, as /proc/devices lists them.
     public var registeredMajors: [(major: Int, name: String)] {
@@ -198,6 +221,14 @@ public final class DiskRegistry: Sendable {
         shard(name).withLock { $0[name]?.device == nil ? $0[name]?.disk : nil }
     }
 
+    /// Whoever has a name or number, whether it can be found or not.
+    func owner(of key: DiskKey) -> Disk? {
+        switch key {
+        case .name(let name): shard(name).withLock { $0[name]?.disk }
+        case .number(let number): shard(number).withLock { $0[number]?.disk }
+        }
+    }
+
     func release(_ name: String, of sequence: UInt64) {
         shard(name).withLock { if $0[name]?.sequence == sequence { $0[name] = nil } }
     }
@@ -206,6 +237,8 @@ public final class DiskRegistry: Sendable {
     func reserveNumber(_ wanted: DeviceNumber?, for sequence: UInt64) -> DeviceNumber? {
         let number: DeviceNumber
         if let wanted {
+            // Under 259, too, a driver may have a number of its choice: the pool must know of it.
+            guard wanted.major != Self.extendedMajor || extended.withLock({ $0.take(wanted.minor) }) else { return nil }
             number = wanted
         } else {
             guard let minor = extended.withLock({ $0.take() }) else { return nil }
@@ -216,6 +249,7 @@ public final class DiskRegistry: Sendable {
             entries[number] = NameEntry(sequence: sequence, disk: nil, device: nil)
             return true
         }
+        if !reserved, number.major == Self.extendedMajor { extended.withLock { $0.giveBack(number.minor) } }
         return reserved ? number : nil
     }
 
@@ -235,9 +269,23 @@ public final class DiskRegistry: Sendable {
         if released, number.major == Self.extendedMajor { extended.withLock { $0.giveBack(number.minor) } }
     }
 
+    /// Reserves the path of a node. False: another disk has it.
+    func reserveNode(_ path: String, for sequence: UInt64) -> Bool {
+        nodes.withLock { nodes in
+            guard nodes[path] == nil else { return false }
+            nodes[path] = sequence
+            return true
+        }
+    }
+
+    func releaseNode(_ path: String, of sequence: UInt64) {
+        nodes.withLock { if $0[path] == sequence { $0[path] = nil } }
+    }
+
     /// Takes a disk and its partitions out of the tables.
     func unpublish(_ disk: Disk, _ partitions: [BlockDevice]) {
         for partition in partitions { unpublish(partition) }
+        if let node = disk.profile.node { releaseNode(node.path, of: disk.identity) }
         release(disk.number, of: disk.identity)
         release(disk.name, of: disk.identity)
     }
@@ -258,24 +306,6 @@ public final class DiskRegistry: Sendable {
         names[Int(UInt(bitPattern: name.hashValue) % 64)]
     }
     private func shard(_ number: DeviceNumber) -> Lock<[DeviceNumber: NameEntry]> { numberTable[number.minor & 63] }
-}
-
-/// The free minors under 259, lowest first.
-private struct MinorPool {
-    private var next = 0
-    private var free: Set<Int> = []
-
-    mutating func take() -> Int? {
-        if let lowest = free.min() {
-            free.remove(lowest)
-            return lowest
-        }
-        guard next < DiskRegistry.minorLimit else { return nil }
-        defer { next += 1 }
-        return next
-    }
-
-    mutating func giveBack(_ minor: Int) { free.insert(minor) }
 }
 
 /// Whether one name comes before another for people: runs of digits compare as numbers.

@@ -50,9 +50,11 @@ extension Disk {
     /// Takes a deferred or hidden removal back.
     public func cancelRemoval() throws(DiskError) {
         let waiters = state.withLock { state -> [RemovalRun.Waiter]? in
+            let wasClearing = state.lifecycle.isClearing
             guard state.lifecycle.cancel() else { return nil }
+            if wasClearing { state.isAutoclear = false }
             defer { state.removal = nil }
-            if let run = state.removal { Reaper.shared.cancel(tag: run.waitingTag) }
+            state.removal?.cancelTimers()
             return state.removal?.takeWaiters() ?? []
         }
         guard let waiters else {
@@ -66,6 +68,9 @@ extension Disk {
     /// How many wait for the removal under way.
     package var removalWaiters: Int { state.withLock { $0.removal?.waiters.count ?? 0 } }
 
+    /// How many wait for the roll-back of its add.
+    package var addCancellers: Int { state.withLock { $0.addCancellers.count } }
+
     // MARK: Deciding, under the lock
 
     private func decide(
@@ -74,13 +79,7 @@ extension Disk {
     ) -> @Sendable () -> Void {
         switch state.lifecycle.remove(mode, hasOpeners: state.hasOpeners) {
         case .cancelAdd:
-            // The scan's I/O fails, the add rolls back at its next step.
-            let parked = queue.gate.kill()
-            return { [self] in
-                failParked(parked)
-                queue.failWaiting()
-                done(.neverPublished)
-            }
+            return cancelAdd(&state, timeout, done)
         case .noSuchDisk: return { done(.noSuchDisk) }
         case .busy(let pending):
             var report = makeReport(state, mode)
@@ -143,7 +142,7 @@ extension Disk {
         return {}
     }
 
-    private func run(_ state: inout State, _ timeout: Duration) -> RemovalRun {
+    func run(_ state: inout State, _ timeout: Duration) -> RemovalRun {
         if let run = state.removal { return run }
         let run = RemovalRun(id: registry.nextRemoval(), timeout: timeout)
         state.removal = run
@@ -151,7 +150,7 @@ extension Disk {
     }
 
     @discardableResult
-    private func addWaiter(_ run: RemovalRun, _ done: @escaping RemovalRun.Waiter) -> UInt64 {
+    func addWaiter(_ run: RemovalRun, _ done: @escaping RemovalRun.Waiter) -> UInt64 {
         let id = run.nextWaiter
         run.nextWaiter += 1
         run.waiters[id] = done
@@ -183,8 +182,12 @@ extension Disk {
         }
     }
 
-    /// Under the lock, by the close of the last opener.
-    func beginFlushAfterLastClose(_ state: inout State) -> Bool { state.lifecycle.lastClosed() }
+    /// Under the lock, by the close of an opener: whether it was the last one that something waited for, so that the flush
+    /// begins.
+    func beginFlushAfterLastClose(_ state: inout State) -> Bool {
+        guard !state.hasOpeners, state.holds == 0 else { return false }
+        return state.lifecycle.lastClosed(autoclear: state.isAutoclear)
+    }
 
     func makeReport(_ state: State, _ mode: RemovalMode) -> RemovalReport {
         var report = state.removal?.report ?? RemovalReport()
@@ -257,6 +260,7 @@ extension Disk {
         let action = state.withLock { state -> (@Sendable () -> Void)? in
             guard let run = state.removal, run.id == id else { return nil }
             let isGood = result == .done || result == .notNeeded
+            let wasClearing = state.lifecycle.isClearing
             switch state.lifecycle.flushed(ok: isGood) {
             case .stale: return nil
             case .live:
@@ -268,11 +272,15 @@ extension Disk {
                         : "the flush was not answered in time: the disk stays; hard or surprise takes it away")
                 let waiters = run.takeWaiters()
                 let wasFrozen = run.isFrozen
+                run.cancelTimers()
                 state.removal = nil
+                // Nobody waits for what goes by itself: it is told to everybody.
+                if wasClearing {
+                    registry.events.append([event(.change, of: part0, extra: ["PLATTER_AUTOCLEAR=failed"])])
+                }
                 let answer = report
-                let tag = run.waitingTag
                 return { [self] in
-                    Reaper.shared.cancel(tag: tag)
+                    registry.events.pump()
                     if wasFrozen { letGo(queue.gate.thaw()) }
                     for waiter in waiters { waiter(.failed(answer)) }
                 }
@@ -344,7 +352,7 @@ extension Disk {
     }
 
     @discardableResult
-    private func failParked(_ parked: SlotList?) -> Int {
+    func failParked(_ parked: SlotList?) -> Int {
         guard var parked else { return 0 }
         let count = parked.count
         while let slot = parked.popFirst() { slot.element.core?.use { $0.refuse(slot, .gone) } }
@@ -385,7 +393,7 @@ extension Disk {
                 run.report.stuckSinks = claimed.delivering
                 if claimed.claimed == 0, claimed.delivering == 0 {
                     run.report.notes.append(
-                        "every I/O was answered, but the driver has not returned from its abort or stop")
+                        "every I/O was answered, but the driver has not returned from its abort, its stop or a setting")
                 }
                 return (run.takeWaiters(), unpublish(&state, run, mode))
             }
@@ -402,7 +410,10 @@ extension Disk {
 
     /// Nobody is inside and nobody gets in: the driver is let go. Numbered, because the order is the promise.
     private func release(run id: UInt64) {
+        // 0 No setting is made any more, and whoever is inside one comes out: what follows ends the driver.
+        lane.closeAndWait()
         let notes = queue.driver?.notes ?? []
+        facts.withLock { $0.notes = notes }
         state.withLock { $0.removal?.report.notes += notes }
         // 1 Its own threads end while everything that they may touch is still there.
         queue.driver?.stop()
@@ -414,11 +425,13 @@ extension Disk {
         for _ in 0..<opens { queue.driver?.closed() }
         // 3 The last call, exactly once.
         queue.driver?.released()
-        // 4 No reference of ours is left; `set` on a disk that owes cannot be inside.
-        driverLock.withLock { _ in queue.letDriverGo() }
+        // 4 No reference of ours is left, and nothing of it is counted any more: the books are closed.
+        letDriverGo()
+        let fault = checkLedger()
         // 5 Now the name is free, and the report is true.
         let waiters = state.withLock { state -> ([RemovalRun.Waiter], RemovalReport)? in
-            if let run = state.removal { Reaper.shared.cancel(tag: run.cutTag) }
+            state.removal?.cancelTimers()
+            if let fault { state.removal?.report.notes.append(fault) }
             guard let run = state.removal, case .cut(let mode) = state.lifecycle.state else {
                 _ = state.lifecycle.released()
                 state.removal = nil
@@ -444,9 +457,10 @@ extension Disk {
         let partitions = state.partitions
         state.partitions = []
         for partition in partitions { partition.unlist() }
-        registry.unpublish(self, partitions)
+        // Told before the name is free: whoever has it next is told of later.
         registry.events.append(
             partitions.map { event(.remove, of: $0) } + [event(.remove, of: part0)])
+        registry.unpublish(self, partitions)
         return report
     }
 }

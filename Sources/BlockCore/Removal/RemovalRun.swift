@@ -31,6 +31,14 @@ final class RemovalRun: @unchecked Sendable {
         self.timeout = timeout
     }
 
+    deinit { cancelTimers() }
+
+    /// The removal is over, or taken back: its timers keep nobody alive any longer.
+    func cancelTimers() {
+        Reaper.shared.cancel(tag: waitingTag)
+        Reaper.shared.cancel(tag: cutTag)
+    }
+
     func takeWaiters() -> [Waiter] {
         defer { waiters = [:] }
         return waiters.sorted { $0.key < $1.key }.map(\.value)

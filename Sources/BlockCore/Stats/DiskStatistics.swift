@@ -62,6 +62,9 @@ public struct DiskStatistics: Sendable, Codable, Equatable {
 
     init() {}
 
+    /// Nothing has happened yet.
+    public static let none = DiskStatistics()
+
     static func baseline(of cells: UsageCells) -> [UInt64] { (0..<14).map { cells.total(of: $0) } }
 }
 

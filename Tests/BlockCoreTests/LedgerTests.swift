@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockCore
+import BlockSystem
+import Testing
+
+/// In every build a disk closes its books at its end (R1).
+@Suite("A disk's ledger") struct LedgerTests {
+    @Test("is exact at the end, whatever ended its I/O: answered, failed, dropped, parked, expired and late")
+    func exact() async throws {
+        let registry = DiskRegistry()
+        for behaviour in [HeldDriver.Behaviour.answer(.ok), .answer(.ioError), .drop, .hold] {
+            let driver = HeldDriver(behaviour: behaviour) { $0.hasWriteCache = true }
+            let disk = try await registry.add(driver, plain("a"))
+            let sink = CountingSink()
+            let opener = try disk.part0.open(.readWrite, as: tester, sink: sink)
+            for token in UInt64(0)..<10 { opener.submit(.discard, oneSector, data: .none, token: token) }
+            opener.submit(.writeZeroes, oneSector, flags: .fua, data: .none, token: 10)
+            opener.submit(.flush, oneSector, data: .none, token: 11)
+            disk.freeze()
+            for token in UInt64(20)..<25 { opener.submit(.discard, oneSector, data: .none, token: token) }
+            let report = try #require(await disk.remove(.surprise, deadline: .milliseconds(10)).report)
+            opener.submit(.discard, oneSector, data: .none, token: 30)
+            driver.answerAll()
+            opener.close()
+            #expect(eventually { disk.lifeState == .gone })
+            let ledger = disk.ledger()
+            #expect(ledger.fault == nil && ledger.refused == 6)
+            #expect(ledger.accepted == 12 || ledger.accepted == 13)
+            #expect(!report.notes.contains { $0.contains("ledger") })
+            #expect(sink.all.values.allSatisfy { $0.count == 1 })
+        }
+        #expect(registry.coreFaults == 0)
+    }
+
+    @Test("that does not add up is a fault of Platter, in the report and to whoever listens; never silent")
+    func broken()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let heard = Lock<[CoreFault]>([])
+        registry.reportFaults { fault in heard.withLock { $0.append(fault) } }
+        let disk = try await registry.add(HeldDriver(), plain("a") { $0.ledgerSkew = 1 })
+        let opener = try disk.part0.open(.readWrite, as: tester, sink: CountingSink())
+        opener.submit(.discard, oneSector, data: .none, token: 1)
+        opener.close()
+        let report = try #require(await disk.remove().report)
+        let line = "2 accepted are not 1 ok + 0 failed + 0 expired"
+        #expect(report.notes.contains { $0.contains("fault of Platter") && $0.contains(line) })
+        #expect(heard.withLock { $0.map(\.disk) } == ["a"] && registry.coreFaults == 1)
+        #expect(heard.withLock { $0.first?.reason.contains(line) } == true)
+        // One that goes after its deadline has nobody to report to but the listener.
+        let driver = HeldDriver(behaviour: .hold)
+        let late = try await registry.add(driver, plain("b") { $0.ledgerSkew = 1 })
+        let other = try late.part0.open(.readWrite, as: tester, sink: CountingSink())
+        other.submit(.discard, oneSector, data: .none, token: 1)
+        #expect(await late.remove(.surprise, deadline: .milliseconds(1)).report?.deadlinePassed == true)
+        #expect(registry.coreFaults == 1)
+        driver.answerAll()
+        other.close()
+        #expect(eventually { heard.withLock { $0.count } == 2 })
+    }
+
+    @Test("names each thing that is wrong") func faults() async throws {
+        let disk = try await DiskRegistry().add(HeldDriver(), plain("a"))
+        let nothing = disk.ledger()
+        #expect(await disk.remove().word == "removed")
+        func fault(_ adjust: (inout Ledger) -> Void) -> String {
+            var ledger = nothing
+            adjust(&ledger)
+            return ledger.fault ?? "none"
+        }
+        #expect(fault { _ in } == "none")
+        #expect(fault { ($0.accepted, $0.ok, $0.failed, $0.expired, $0.late) = (10, 7, 1, 2, 2) } == "none")
+        #expect(fault { $0.accepted = 11 }.contains("11 accepted are not 0 ok"))
+        #expect(fault { ($0.accepted, $0.expired) = (2, 2) }.contains("of 2 expired 0 came late"))
+        #expect(fault { $0.quarantined = 1 }.contains("1 are still owed"))
+        #expect(fault { $0.inFlight = 3 }.contains("3 are in flight"))
+    }
+}
