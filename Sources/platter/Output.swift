@@ -23,6 +23,16 @@ enum Output {
         line(try ControlJSON.text(value, pretty: pretty))
     }
 
+    /// A failure: one line on standard error, and under `--json` the problem as one object on standard output, so that a
+    /// program reads the same place whatever comes.
+    static func problem(_ problem: Problem, _ arguments: [String]) {
+        if arguments.prefix(while: { $0 != "--" }).contains("--json") {
+            // A stream of events has an object a line.
+            try? json(problem, pretty: arguments.first != "events")
+        }
+        error(problem.detail)
+    }
+
     /// A line to standard error that says which program speaks.
     static func error(_ text: String) { try? HostFile.write(2, "platter: \(text)\n") }
 }

@@ -70,10 +70,11 @@ struct Platter: AsyncParsableCommand {
     private static func report(_ error: any Error, _ arguments: [String]) -> Int32 {
         switch error {
         case let problem as Problem:
-            Output.error(problem.detail)
+            Output.problem(problem, arguments)
             return problem.exitStatus.rawValue
         case let unreachable as Unreachable:
-            Output.error(unreachable.reason)
+            let kind: Problem.Kind = unreachable.exitStatus == .notPermitted ? .notPermitted : .unreachable
+            Output.problem(Problem(kind, unreachable.reason), arguments)
             return unreachable.exitStatus.rawValue
         case let status as ExitStatus: return status.rawValue
         case let code as ExitCode: return code.rawValue
@@ -95,13 +96,14 @@ struct Platter: AsyncParsableCommand {
         let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
         let aliases = configuration.subcommands.flatMap { $0.configuration.aliases }
         if let verb = arguments.first, !verb.hasPrefix("-"), !(verbs + aliases).contains(verb) {
-            Output.error("there is no verb '\(verb)'; there are \(verbs.joined(separator: " "))")
+            Output.problem(
+                Problem(.usage, "there is no verb '\(verb)'; there are \(verbs.joined(separator: " "))"), arguments)
             return ExitStatus.usage.rawValue
         }
         var text = message(for: error).split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ")
         if text.hasSuffix(".") { text.removeLast() }
         let verb = arguments.first.map { $0.hasPrefix("-") ? "" : "\($0) " } ?? ""
-        Output.error("\(text); see 'platter \(verb)--help'")
+        Output.problem(Problem(.usage, "\(text); see 'platter \(verb)--help'"), arguments)
         return ExitStatus.usage.rawValue
     }
 }

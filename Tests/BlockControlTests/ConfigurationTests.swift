@@ -123,12 +123,12 @@ import platter
         #expect(
             Samples.removal.text.split(separator: "\n").prefix(7) == [
                 "pl0 (diskseq 7): removed (surprise) in 3.2 ms",
-                "  in flight   128 I/Os inside the driver",
-                "  parked      2 I/Os that waited to get in; failed",
-                "  failed      130 I/Os answered with an error",
-                "  flush       skipped",
-                "  lost writes 512 KiB (524288 bytes) of failed writes",
-                "  unflushed   4 KiB (4096 bytes) acknowledged but not flushed",
+                "  in flight   128 I/Os in the driver when the disk was shut",
+                "  parked      2 I/Os that waited to get in: they failed",
+                "  failed      130 I/Os answered with an error by this removal",
+                "  flush       skipped: this mode does not flush",
+                "  lost writes 512 KiB (524288 bytes) answered with an error since the disk was added",
+                "  unflushed   4 KiB (4096 bytes) answered well, but never flushed",
             ])
         #expect(Samples.removal.text.contains("nbdcopy[42]  user 1000  127.0.0.1:4  since 2026-11-21T03:41:06Z"))
         #expect(Samples.removal.text.contains("note: a note"))

@@ -68,7 +68,7 @@ import Testing
     @Test func `the listing has the shape of lsblk`() throws {
         let text = try ControlJSON.text(Samples.list)
         #expect(
-            text.hasPrefix(#"{"blockdevices":[{"name":"pl0","maj:min":"259:0","rm":true,"size":1048576,"ro":false,"#))
+            text.hasPrefix(#"{"blockdevices":[{"name":"pl0","maj:min":"259:0","rm":false,"size":1048576,"ro":false,"#))
         #expect(text.contains(#""children":[{"name":"pl0p1""#))
         // Like lsblk: a device without children has no such key.
         #expect(text.split(separator: "children").count == 2)

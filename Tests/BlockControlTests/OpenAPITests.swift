@@ -59,7 +59,8 @@ import Testing
 
     private static let documents: [(String, @Sendable () throws -> JSONValue)] = [
         ("DeviceList", { try tree(Samples.list) }), ("Disk", { try tree(Samples.detail) }),
-        ("Opener", { try tree(Samples.opener) }), ("Ledger", { try tree(Samples.ledger) }),
+        ("Opener", { try tree(Samples.opener) }),
+        ("Node", { try tree(Samples.node) }), ("Ledger", { try tree(Samples.ledger) }),
         ("Statistics", { try tree(StatisticsModel(device: "pl0")) }),
         ("Counters", { try tree(StatisticsModel.Kind()) }), ("Removal", { try tree(Samples.removal) }),
         ("QuarantineList", { try tree(Samples.quarantine) }),

@@ -30,10 +30,19 @@ enum Samples {
     static let export = ExportModel(
         id: "1", kind: "nbd", device: "pl0", name: "pl0", uri: "nbd://localhost/pl0", readOnly: false)
     static let exports = ExportList(exports: [export])
-    static let detail = DiskDetail(
-        device: device, instance: "abc", generation: "1f", removal: "hide", profile: ["style": "inline"],
-        settings: ["ro": "off"], holders: [opener], statistics: [StatisticsModel(device: "pl0")], ledger: ledger,
-        exports: [export], notes: ["a note"])
+    static let detail: DiskDetail = {
+        var detail = DiskDetail(
+            device: device, instance: "abc", generation: "1f", removal: "hide", profile: ["style": "inline"],
+            settings: ["ro": "off"], holders: [opener], statistics: [StatisticsModel(device: "pl0")], ledger: ledger,
+            exports: [export], notes: ["a note"])
+        detail.settingsStale = true
+        detail.hidden = true
+        detail.node = node
+        detail.parent = "pci0000:00"
+        detail.attributes = ["serial": "7"]
+        return detail
+    }()
+    static let node = NodeModel(path: "vdisk/a", mode: 0o640, uid: 0, gid: 6)
     static let removal: RemovalModel = {
         var model = RemovalModel(
             outcome: "removed", disk: "pl0", diskseq: 7, mode: "surprise", requestedMode: "surprise", state: "gone")

@@ -52,6 +52,19 @@ private final class Deaf: BioSink {
     func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {}
 }
 
+/// Does not say its settings until it may.
+private final class HangingDriver: BlockDriver {
+    let capacity: UInt64 = 1024
+    private let goOn: Parker
+    init(_ goOn: Parker) { self.goOn = goOn }
+    func submit(_ bio: consuming Bio) { bio.complete(.ok) }
+    var settings: [(key: String, value: String)] {
+        goOn.wait()
+        return [(key: "speed", value: "1")]
+    }
+    var notes: [String] { ["slow"] }
+}
+
 private struct Daemon {
     let registry: DiskRegistry
     let server: ControlServer
@@ -170,6 +183,71 @@ private func problem<Answer>(_ body: () async throws -> Answer) async -> Problem
             #expect(report.mode == "safe")
             #expect(report.diskseq == added.device.diskseq)
             #expect(try await client.send(.listDisks, as: DeviceList.self).blockdevices == [])
+        }
+    }
+
+    @Test func `a removal finds a disk that is still being added, and cancels the add`() async throws {
+        try await withDaemon { daemon in
+            let (reached, goOn, over) = (Parker(), Parker(), Parker())
+            let failure = Lock<Int32?>(nil)
+            var options = DiskOptions()
+            options.name = "slow"
+            options.scansPartitions = false
+            options.beforeStep = { step throws(DiskError) in
+                guard step == 8 else { return }
+                reached.raise()
+                goOn.wait()
+            }
+            let given = options
+            let registry = daemon.registry
+            WorkerThread.detach(name: "add") {
+                do throws(DiskError) {
+                    _ = try registry.addBlocking(NullDriver(capacity: 1024), given)
+                } catch {
+                    failure.withLock { $0 = error.errno }
+                }
+                over.raise()
+            }
+            #expect(reached.wait(until: Instant.now + .seconds(30)))
+            // No other verb finds it.
+            await #expect(throws: Problem.noSuchDisk("slow")) {
+                try await daemon.client.send(.showDisk, "slow", as: DiskDetail.self)
+            }
+            let removal = Task { [client = daemon.client] in
+                try await client.send(.removeDisk, "slow", body: RemovalRequest(), as: RemovalModel.self)
+            }
+            let disk = try #require(registry.diskBeingAdded(named: "slow"))
+            while disk.addCancellers == 0 { await Task.yield() }
+            goOn.raise()
+            let report = try await removal.value
+            #expect(report.outcome == "removed" && report.state == "gone" && report.notes.count == 1)
+            #expect(registry.diskBeingAdded(named: "slow") == nil, "the name is free when it is said")
+            #expect(over.wait(until: Instant.now + .seconds(30)))
+            #expect(failure.withLock { $0 } == 125)
+        }
+    }
+
+    @Test func `a driver that hangs holds up neither show nor list nor metrics`() async throws {
+        try await withDaemon { daemon in
+            let goOn = Parker()
+            _ = try await daemon.registry.add(
+                HangingDriver(goOn),
+                {
+                    var options = DiskOptions()
+                    options.name = "hung"
+                    options.scansPartitions = false
+                    return options
+                }())
+            for _ in 0..<3 {
+                let detail = try await daemon.client.send(.showDisk, "hung", as: DiskDetail.self)
+                #expect(detail.settingsStale && detail.settings["ro"] == "off")
+            }
+            #expect(try await daemon.client.send(.listDisks, as: DeviceList.self).blockdevices.count == 1)
+            #expect(try await daemon.client.text(.metrics).contains("platter_core_faults_total 0"))
+            goOn.raise()
+            var detail = try await daemon.client.send(.showDisk, "hung", as: DiskDetail.self)
+            while detail.settingsStale { detail = try await daemon.client.send(.showDisk, "hung") }
+            #expect(detail.settings["speed"] == "1" && detail.notes == ["slow"])
         }
     }
 

@@ -214,17 +214,18 @@ import Testing
         start = Instant.now
         #expect(try client.read(0, 8).isAll(5))
         #expect(Instant.now - start >= .milliseconds(30))
-        try disk.set("read", to: "0ms")
-        try disk.set("write", to: "20ms")
+        try await disk.set("read", to: "0ms")
+        try await disk.set("write", to: "20ms")
         start = Instant.now
         #expect(try client.read(0, 8).isAll(5))
         #expect(Instant.now - start < .milliseconds(20))
         start = Instant.now
         #expect(try client.run(.discard, 0, 8) == .ok)
         #expect(Instant.now - start >= .milliseconds(20))
-        #expect(throws: DiskError.self) { try disk.set("read", to: "5") }
-        #expect(throws: DiskError.self) { try disk.set("latency", to: "5ms") }
-        let settings = Dictionary(uniqueKeysWithValues: disk.settings.map { ($0.key, $0.value) })
+        await #expect(throws: DiskError.self) { try await disk.set("read", to: "5") }
+        await #expect(throws: DiskError.self) { try await disk.set("latency", to: "5ms") }
+        let settings = Dictionary(
+            uniqueKeysWithValues: await disk.driverFacts().settings.map { ($0.key, $0.value) })
         #expect(settings["read"] == "0s" && settings["write"] == "20ms" && settings["lower"] == "a,offset=0")
         #expect(
             await disks.refusal("delay", "lower=a", "lower=b")

@@ -54,6 +54,27 @@ test_69_is_no_daemon() {
     one_line
 }
 
+# A program reads standard output whatever comes: the problem is there, too, and the status is the same.
+test_failures_are_objects_under_json() {
+    expect 69 platter list --json
+    equal "$(json .type)" urn:platter:unreachable type
+    one_line
+    start_daemon ram name=pl0 size=16M
+    expect 32 platter show nosuch --json
+    equal "$(json .type) $(json .errno) $(json .disk)" 'urn:platter:not-found ENODEV nosuch' problem
+    one_line
+    expect 1 platter add ram name=pl0 size=16M --json
+    equal "$(json .type)" urn:platter:exists type
+    expect 64 platter resize pl0 --json
+    equal "$(json .type)" urn:platter:usage type
+    expect 64 platter set pl0 colour=red --json
+    equal "$(json .type) $(json .disk)" 'urn:platter:usage pl0' problem
+    expect 32 platter remove nosuch --json
+    equal "$(json .type)" urn:platter:not-found type
+    expect 32 platter remove pl0 nosuch --json
+    equal "$(json '.removals[0].outcome') $(json '.problems[0].disk')" 'removed nosuch' 'both answers'
+}
+
 test_75_is_busy() {
     start_daemon ram name=pl0 size=16M
     open_client 0 pl0

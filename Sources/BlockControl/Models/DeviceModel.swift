@@ -15,7 +15,7 @@ public struct DeviceModel: Codable, Sendable, Equatable {
     public var name: String
     /// `MAJOR:MINOR`.
     public var majMin: String
-    /// Whether it can be taken out while in use: every disk here can.
+    /// Whether its medium can be taken out while the disk stays.
     public var removable: Bool
     /// The size in bytes.
     public var size: UInt64
@@ -66,7 +66,7 @@ public struct DeviceModel: Codable, Sendable, Equatable {
     ) {
         self.name = name
         self.majMin = majMin
-        self.removable = true
+        self.removable = false
         self.size = size
         self.readOnly = readOnly
         self.type = type
@@ -126,12 +126,24 @@ public struct DiskDetail: Codable, Sendable, Equatable {
     public var ledger: LedgerModel
     /// What clients can connect to.
     public var exports: [ExportModel]
+    /// The driver did not say its settings in time: these are the last that it said.
+    public var settingsStale: Bool
     /// What the driver, the queue and the last scan of the table have to say; empty when all is well.
     public var notes: [String]
+    /// Whether it is in no list and has no events.
+    public var hidden: Bool
+    /// The node that stands for the disk, where its driver names one.
+    public var node: NodeModel?
+    /// What it hangs on, below `/devices`; absent: nothing.
+    public var parent: String?
+    /// Facts of the driver's own.
+    public var attributes: [String: String]
 
     /// The parts that are of the device itself stand beside the others, not inside.
     enum CodingKeys: String, CodingKey {
-        case instance, generation, removal, profile, settings, holders, statistics, ledger, exports, notes
+        case instance, generation, removal, profile, settings, holders, statistics, ledger, exports
+        case settingsStale = "settings_stale"
+        case notes, hidden, node, parent, attributes
     }
 
     /// All about a disk.
@@ -151,6 +163,11 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         self.statistics = statistics
         self.ledger = ledger
         self.exports = exports
+        settingsStale = false
+        hidden = false
+        node = nil
+        parent = nil
+        attributes = [:]
     }
 
     /// Reads the device's own keys and the others from one object.
@@ -166,7 +183,12 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         statistics = try container.decode([StatisticsModel].self, forKey: .statistics)
         ledger = try container.decode(LedgerModel.self, forKey: .ledger)
         exports = try container.decode([ExportModel].self, forKey: .exports)
+        settingsStale = try container.decode(Bool.self, forKey: .settingsStale)
         notes = try container.decode([String].self, forKey: .notes)
+        hidden = try container.decode(Bool.self, forKey: .hidden)
+        node = try container.decodeIfPresent(NodeModel.self, forKey: .node)
+        parent = try container.decodeIfPresent(String.self, forKey: .parent)
+        attributes = try container.decode([String: String].self, forKey: .attributes)
     }
 
     /// Writes the device's own keys and the others into one object.
@@ -182,11 +204,36 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         try container.encode(statistics, forKey: .statistics)
         try container.encode(ledger, forKey: .ledger)
         try container.encode(exports, forKey: .exports)
+        try container.encode(settingsStale, forKey: .settingsStale)
         try container.encode(notes, forKey: .notes)
+        try container.encode(hidden, forKey: .hidden)
+        try container.encodeIfPresent(node, forKey: .node)
+        try container.encodeIfPresent(parent, forKey: .parent)
+        try container.encode(attributes, forKey: .attributes)
     }
 
     /// The ETag of the disk: instance, sequence number and generation.
     public var tag: String { DiskTag(instance: instance, diskseq: device.diskseq, generation: generation).text }
+}
+
+/// The node that stands for a disk, and who may use it.
+public struct NodeModel: Codable, Sendable, Equatable {
+    /// Below `/dev`.
+    public var path: String
+    /// Permissions; absent: the system's.
+    public var mode: UInt32?
+    /// The owner; absent: the system's.
+    public var uid: UInt32?
+    /// The group; absent: the system's.
+    public var gid: UInt32?
+
+    /// A node.
+    public init(path: String, mode: UInt32? = nil, uid: UInt32? = nil, gid: UInt32? = nil) {
+        self.path = path
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+    }
 }
 
 /// Who holds a device, how, and since when.

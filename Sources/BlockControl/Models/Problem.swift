@@ -21,6 +21,8 @@ public struct Problem: Error, Codable, Sendable, Equatable {
         case notPermitted = "not-permitted"
         /// The device or the machine could not do it.
         case failed
+        /// No daemon answers: only the command line says this.
+        case unreachable
 
         /// The status of the HTTP answer.
         public var status: Int {
@@ -31,6 +33,7 @@ public struct Problem: Error, Codable, Sendable, Equatable {
             case .changed: 412
             case .notPermitted: 403
             case .failed: 500
+            case .unreachable: 503
             }
         }
 
@@ -44,6 +47,7 @@ public struct Problem: Error, Codable, Sendable, Equatable {
             case .changed: "The disk is another one by now"
             case .notPermitted: "Not permitted"
             case .failed: "It failed"
+            case .unreachable: "No daemon answers"
             }
         }
 
@@ -55,6 +59,7 @@ public struct Problem: Error, Codable, Sendable, Equatable {
             case .busy: .busy
             case .exists, .changed, .failed: .failed
             case .notPermitted: .notPermitted
+            case .unreachable: .unreachable
             }
         }
     }

@@ -28,7 +28,7 @@ struct ControlResponder: Sendable {
         let name = context.parameters.get("name") ?? ""
         let ifMatch = route.honoursIfMatch ? try ControlResponder.ifMatch(request) : nil
         switch route {
-        case .listDisks: return try .document(service.list())
+        case .listDisks: return try .document(service.list(hidden: request.uri.queryParameters["hidden"] == "1"))
         case .addDisk:
             let detail = try await service.add(try await body(request, context))
             return try .document(

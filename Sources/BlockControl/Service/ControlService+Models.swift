@@ -24,6 +24,7 @@ extension ControlService {
             lowers: device.partitionNumber == 0 ? disk.lowers.map(\.name) : [])
         // As lsblk has it: what stands on others is named by what makes it.
         if !model.lowers.isEmpty { model.type = disk.driverName }
+        model.removable = disk.isRemovable
         if device.partitionNumber > 0 {
             model.start = device.start
             model.partType = device.entry?.type
@@ -35,21 +36,29 @@ extension ControlService {
 
     func detail(of disk: Disk, through device: BlockDevice) async -> DiskDetail {
         let openers = disk.openers
+        // A driver that hangs holds this up for a moment, and nothing else at all.
+        let facts = await disk.driverFacts()
         var settings: [String: String] = [:]
-        for (key, value) in disk.settings { settings[key] = value }
+        for setting in facts.settings { settings[setting.key] = setting.value }
         let model =
             device.partitionNumber == 0
             ? self.model(of: disk) : self.model(of: device, in: disk, openers: openers)
         let devices = device.partitionNumber == 0 ? disk.devices : [device]
         var exports: [ExportModel] = []
         for device in devices { exports += await backend.exports(of: device.name) }
-        return DiskDetail(
+        var detail = DiskDetail(
             device: model, instance: registry.instance, generation: generation(of: disk),
-            removal: disk.lifeState.removal?.rawValue, profile: ControlService.words(disk.profile), settings: settings,
+            removal: disk.lifeState.removal?.rawValue, profile: ControlService.words(disk), settings: settings,
             holders: openers.filter { device.partitionNumber == 0 || $0.device == device.name }
                 .map(OpenerModel.init),
             statistics: devices.map { StatisticsModel(device: $0.name, $0.statistics()) },
-            ledger: LedgerModel(disk.ledger()), exports: exports, notes: disk.partitionWarnings + disk.driverNotes)
+            ledger: LedgerModel(disk.ledger()), exports: exports, notes: disk.partitionWarnings + facts.notes)
+        detail.settingsStale = facts.isStale
+        detail.hidden = disk.options.isHidden
+        detail.node = disk.profile.node.map(NodeModel.init)
+        detail.parent = disk.options.parent
+        detail.attributes = disk.options.attributes
+        return detail
     }
 
     func tag(of disk: Disk) -> DiskTag {
@@ -67,14 +76,16 @@ extension ControlService {
         return digest.text
     }
 
-    private static func words(_ profile: DriverProfile) -> [String: String] {
-        [
+    private static func words(_ disk: Disk) -> [String: String] {
+        let profile = disk.profile
+        return [
             "style": profile.style.rawValue, "logical_block_size": "\(profile.logicalBlockSize)",
             "physical_block_size": "\(profile.physicalBlockSize)", "optimal_io_size": "\(profile.optimalIO)",
             "write_cache": profile.hasWriteCache ? "yes" : "no", "fua": profile.fua.rawValue,
             "discard": profile.discard.rawValue, "write_zeroes": profile.writeZeroes.rawValue,
             "fast_zeroes": profile.hasFastZeroes ? "yes" : "no", "rotational": profile.isRotational ? "yes" : "no",
-            "volatile": profile.isVolatile ? "yes" : "no",
+            "volatile": profile.isVolatile ? "yes" : "no", "removable": disk.isRemovable ? "yes" : "no",
+            "ext_range": "\(disk.deviceLimit)",
         ]
     }
 }
@@ -132,6 +143,10 @@ extension RemovalModel {
     }
 }
 
+extension NodeModel {
+    init(_ node: DeviceNode) { self.init(path: node.path, mode: node.mode, uid: node.user, gid: node.group) }
+}
+
 extension QuarantineModel {
     init(_ record: QuarantineRecord) {
         self.init(
@@ -171,7 +186,8 @@ extension LedgerModel {
 extension EventModel {
     init(_ event: DiskEvent) {
         self.init(
-            seqnum: event.sequence, action: event.action.rawValue, devpath: event.path, devname: event.device,
+            seqnum: event.sequence, action: event.action.rawValue, devpath: event.path,
+            devname: event.node?.path ?? event.device,
             devtype: event.deviceType, major: UInt32(clamping: event.number.major),
             minor: UInt32(clamping: event.number.minor), diskseq: event.diskSequence, partn: event.partition,
             partname: event.partitionName, partuuid: event.partitionUUID, time: event.time)
@@ -179,6 +195,9 @@ extension EventModel {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             properties[String(parts[0])] = parts.count > 1 ? String(parts[1]) : ""
         }
+        if let mode = event.node?.mode { properties["DEVMODE"] = "0" + String(mode, radix: 8) }
+        if let user = event.node?.user { properties["DEVUID"] = "\(user)" }
+        if let group = event.node?.group { properties["DEVGID"] = "\(group)" }
     }
 }
 

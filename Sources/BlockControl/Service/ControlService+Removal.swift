@@ -10,7 +10,7 @@ extension ControlService {
     ) async throws(Problem) -> RemovalModel {
         let mode = try ControlService.mode(request.mode)
         let deadline = try ControlService.deadline(request.timeoutSeconds)
-        let disk = try findDisk(name, ifMatch: ifMatch)
+        let disk = try findDiskToRemove(name, ifMatch: ifMatch)
         if request.dryRun == true { return preview(of: disk, mode) }
 
         let outcome = await disk.remove(mode, deadline: deadline, wait: request.wait ?? false)
@@ -41,9 +41,12 @@ extension ControlService {
                 outcome: "cancelled", disk: disk.name, diskseq: disk.sequence, mode: mode.rawValue,
                 requestedMode: mode.rawValue, state: disk.lifeState.word)
         case .neverPublished:
-            return RemovalModel(
+            var model = RemovalModel(
                 outcome: "removed", disk: disk.name, diskseq: disk.sequence, mode: mode.rawValue,
                 requestedMode: mode.rawValue, state: "gone")
+            model.notes = ["it was still being added: the add was cancelled, and nobody has seen the disk"]
+            logger.notice("add cancelled by a removal", metadata: ControlService.metadata(model))
+            return model
         case .noSuchDisk: throw Problem.noSuchDisk(name)
         }
     }
@@ -88,6 +91,18 @@ extension ControlService {
         }
         return "disk '\(name)' is in use by \(openers.count == 1 ? "1 opener" : "\(openers.count) openers"); "
             + "close them, or remove it with --mode deferred, hard or surprise"
+    }
+
+    // A disk that is still being added is found by its removal alone, which cancels the add.
+    private func findDiskToRemove(_ name: String, ifMatch: DiskTag?) throws(Problem) -> Disk {
+        do throws(Problem) {
+            return try findDisk(name, ifMatch: ifMatch)
+        } catch {
+            guard error.kind == .notFound, ifMatch == nil, let disk = registry.diskBeingAdded(named: name) else {
+                throw error
+            }
+            return disk
+        }
     }
 
     // What would happen now; nothing is held, so it may be otherwise a moment later.

@@ -21,6 +21,10 @@ public struct ControlService: Sendable {
         self.version = version
         self.logger = logger
         started = Instant.now
+        registry.reportFaults { fault in
+            logger.critical(
+                "\(fault.reason)", metadata: ["disk": "\(fault.disk)", "diskseq": "\(fault.sequence)"])
+        }
     }
 
     /// `GET /healthz`
@@ -30,9 +34,9 @@ public struct ControlService: Sendable {
             disks: registry.disks.count, uptimeSeconds: (Instant.now - started).asSeconds)
     }
 
-    /// `GET /v1/disks`
-    public func list() -> DeviceList {
-        DeviceList(blockdevices: registry.disks.map(model(of:)))
+    /// `GET /v1/disks`, with the hidden ones if they are asked for.
+    public func list(hidden: Bool = false) -> DeviceList {
+        DeviceList(blockdevices: registry.disks(hidden: hidden).map(model(of:)))
     }
 
     /// `GET /v1/disks/NAME`, of a disk, a partition, or `seq:N` for one that still owes answers.
@@ -84,7 +88,7 @@ public struct ControlService: Sendable {
         let disk = try findDisk(name, ifMatch: ifMatch)
         for (key, value) in request.settings.sorted(by: { $0.key < $1.key }) {
             do throws(DiskError) {
-                try disk.set(key, to: value)
+                try await disk.set(key, to: value)
             } catch {
                 throw Problem(error)
             }
@@ -143,7 +147,7 @@ public struct ControlService: Sendable {
             guard let sequence = UInt64(name.dropFirst(4)) else {
                 throw Problem(.usage, "'\(name)' is no sequence number; 'seq:7' would be one", errno: "EINVAL")
             }
-            if let disk = registry.disks.first(where: { $0.sequence == sequence })
+            if let disk = registry.disks(hidden: true).first(where: { $0.sequence == sequence })
                 ?? registry.owingDisk(sequence: sequence)
             {
                 return (disk, disk.part0)

@@ -70,6 +70,9 @@ extension MetricsPage {
             for device in disk.devices { add(device: device) }
             add(disk: disk)
         }
+        add(
+            "platter_core_faults_total", .counter, "Faults of Platter itself; each is in the log.", [],
+            Double(registry.coreFaults))
         let owing = registry.quarantine()
         add("platter_quarantined_disks", .gauge, "Removed disks that still owe answers.", [], Double(owing.count))
         for record in owing {

@@ -27,6 +27,14 @@ public enum OpenAPIDocument {
               "get": {
                 "operationId": "listDisks",
                 "summary": "All disks with their partitions",
+                "parameters": [
+                  {
+                    "name": "hidden",
+                    "in": "query",
+                    "description": "1: with the hidden ones",
+                    "schema": {"type": "string", "enum": ["0", "1"]}
+                  }
+                ],
                 "responses": {
                   "200": {
                     "description": "Done",

@@ -62,7 +62,12 @@ extension OpenAPIDocument {
                       "statistics",
                       "ledger",
                       "exports",
-                      "notes"
+                      "settings_stale",
+                      "notes",
+                      "hidden",
+                      "node",
+                      "parent",
+                      "attributes"
                     ],
                     "properties": {
                       "instance": {"type": "string"},
@@ -74,7 +79,15 @@ extension OpenAPIDocument {
                       "statistics": {"type": "array", "items": {"$ref": "#/components/schemas/Statistics"}},
                       "ledger": {"$ref": "#/components/schemas/Ledger"},
                       "exports": {"type": "array", "items": {"$ref": "#/components/schemas/Export"}},
-                      "notes": {"type": "array", "items": {"type": "string"}}
+                      "settings_stale": {
+                        "type": "boolean",
+                        "description": "the driver did not answer in time: the settings are the last it said"
+                      },
+                      "notes": {"type": "array", "items": {"type": "string"}},
+                      "hidden": {"type": "boolean"},
+                      "node": {"anyOf": [{"$ref": "#/components/schemas/Node"}, {"type": "null"}]},
+                      "parent": {"type": ["string", "null"]},
+                      "attributes": {"type": "object", "additionalProperties": {"type": "string"}}
                     }
                   }
                 ]
@@ -109,6 +122,16 @@ extension OpenAPIDocument {
                   "warnings": {"type": "array", "items": {"type": "string"}},
                   "unflushed_bytes": {"type": "integer"},
                   "openers": {"type": "array", "items": {"$ref": "#/components/schemas/Opener"}}
+                }
+              },
+              "Node": {
+                "type": "object",
+                "required": ["path", "mode", "uid", "gid"],
+                "properties": {
+                  "path": {"type": "string", "description": "below /dev"},
+                  "mode": {"type": ["integer", "null"]},
+                  "uid": {"type": ["integer", "null"]},
+                  "gid": {"type": ["integer", "null"]}
                 }
               },
               "Opener": {

@@ -233,7 +233,7 @@ final class Daemon: Sendable {
     @discardableResult
     private func removeAll(_ mode: RemovalMode) async -> ExitStatus {
         var status = ExitStatus.done
-        var left = registry.disks
+        var left = registry.disks(hidden: true)
         while !left.isEmpty {
             let held = left.flatMap { disk in disk.lowers.map { ObjectIdentifier($0.disk) } }
             let wave = left.filter { !held.contains(ObjectIdentifier($0)) }

@@ -8,27 +8,36 @@ extension RemovalModel {
     package var text: String {
         var lines = [headline]
         func fact(_ name: String, _ value: String) { lines.append("  " + name.padded(to: 12) + value) }
-        if outcome == "removed" || outcome == "failed" || inFlight > 0 {
-            fact("in flight", inFlight == 0 ? "nothing" : "\(Units.plural(inFlight, "I/O")) inside the driver")
+        let isOver = outcome == "removed" || outcome == "failed"
+        if isOver || inFlight > 0 {
+            let when = outcome.hasPrefix("would") ? "in the driver now" : "in the driver when the disk was shut"
+            fact("in flight", inFlight == 0 ? "nothing" : "\(Units.plural(inFlight, "I/O")) \(when)")
         }
-        if parked > 0 { fact("parked", "\(Units.plural(parked, "I/O")) that waited to get in; failed") }
-        if failed > 0 { fact("failed", "\(Units.plural(failed, "I/O")) answered with an error") }
-        if outcome == "removed" || outcome == "failed" {
-            fact("flush", flush)
-            fact("lost writes", failedWriteBytes == 0 ? "none" : Units.size(failedWriteBytes) + " of failed writes")
+        if parked > 0 { fact("parked", "\(Units.plural(parked, "I/O")) that waited to get in: they failed") }
+        if failed > 0 { fact("failed", "\(Units.plural(failed, "I/O")) answered with an error by this removal") }
+        if isOver {
+            fact("flush", flushText)
+            fact(
+                "lost writes",
+                failedWriteBytes == 0
+                    ? "none" : Units.size(failedWriteBytes) + " answered with an error since the disk was added")
             if let unflushedBytes {
                 fact(
                     "unflushed",
-                    unflushedBytes == 0 ? "nothing" : Units.size(unflushedBytes) + " acknowledged but not flushed")
+                    unflushedBytes == 0 ? "nothing" : Units.size(unflushedBytes) + " answered well, but never flushed")
             }
             fact("quarantined", quarantineText)
         } else if flush != "not needed" {
-            fact("flush", flush)
+            fact("flush", flushText)
         }
-        if driverFaults > 0 { fact("faults", "\(Units.plural(driverFaults, "request")) dropped by the driver") }
-        if stuckSinks > 0 { fact("stuck", "\(Units.plural(stuckSinks, "answer")) not taken by a holder in time") }
+        if driverFaults > 0 {
+            fact("faults", "\(Units.plural(driverFaults, "request")) dropped by the driver since the disk was added")
+        }
+        if stuckSinks > 0 {
+            fact("stuck", "\(Units.plural(stuckSinks, "answer")) that a holder had not taken at the deadline")
+        }
         if !openers.isEmpty {
-            fact("openers", "\(openers.count)")
+            fact("openers", "\(openers.count) " + openersText)
             lines += openers.map { "    " + $0.text }
         }
         lines += notes.map { "  note: " + $0 }
@@ -52,6 +61,26 @@ extension RemovalModel {
         case "would-wait": return "\(disk): would be removed (\(how)) when its openers have left"
         case "would-be-busy": return "\(disk): would be refused as busy (\(how))"
         default: return "\(disk): \(outcome) (\(how))"
+        }
+    }
+
+    /// What became of the flush, and why.
+    private var flushText: String {
+        switch flush {
+        case "not needed": "not needed: nothing was waiting to be made durable"
+        case "done": "done: all that was answered well is durable"
+        case "failed": "failed: the device refused it"
+        case "abandoned": "abandoned: it was not answered before the deadline, or a stronger removal came"
+        case "skipped": "skipped: this mode does not flush"
+        default: flush
+        }
+    }
+
+    private var openersText: String {
+        switch outcome {
+        case "removed": "had it open; what they ask from now on is answered with an error"
+        case "pending", "would-wait": "still to leave"
+        default: "in the way"
         }
     }
 

@@ -16,6 +16,11 @@ extension DiskDetail {
         fact("read-only", device.readOnly ? "yes" : "no")
         fact("driver", device.driver)
         for (key, value) in settings.sorted(by: { $0.key < $1.key }) { fact("  " + key, value) }
+        if settingsStale { fact("  (old)", "the driver did not answer just now: this is what it said last") }
+        for (key, value) in attributes.sorted(by: { $0.key < $1.key }) { fact("  " + key, value) }
+        if hidden { fact("hidden", "yes: no events, no number to find it by") }
+        if let node { fact("node", node.text) }
+        if let parent { fact("parent", parent) }
         fact("device", profileText)
         if !device.lowers.isEmpty { fact("stands on", device.lowers.joined(separator: " ")) }
         if !device.uppers.isEmpty { fact("held by", device.uppers.joined(separator: " ")) }
@@ -47,7 +52,20 @@ extension DiskDetail {
         for (key, word) in [("fua", "FUA"), ("discard", "discard"), ("write_zeroes", "write zeroes")] {
             if let support = profile[key] { words.append("\(word) \(support)") }
         }
+        if profile["removable"] == "yes" { words.append("removable medium") }
+        if profile["ext_range"] == "1" { words.append("no partitions") }
         if profile["volatile"] == "yes" { words.append("gone with the daemon") }
+        return words.joined(separator: ", ")
+    }
+}
+
+extension NodeModel {
+    /// One line: where, and for whom.
+    var text: String {
+        var words = ["/dev/\(path)"]
+        if let mode { words.append("mode 0\(String(mode, radix: 8))") }
+        if let uid { words.append("user \(uid)") }
+        if let gid { words.append("group \(gid)") }
         return words.joined(separator: ", ")
     }
 }

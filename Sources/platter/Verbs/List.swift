@@ -8,6 +8,8 @@ struct ListVerb: AsyncParsableCommand {
         commandName: "list",
         abstract: "List the disks and their partitions, as lsblk does.", aliases: ["ls"])
 
+    @Flag(name: [.customShort("a"), .long], help: "Print hidden disks, too.")
+    var all = false
     @Flag(name: [.customShort("b"), .long], help: "Print sizes in bytes.")
     var bytes = false
     @Flag(name: [.customShort("n"), .customLong("noheadings")], help: "Print no column names.")
@@ -16,7 +18,7 @@ struct ListVerb: AsyncParsableCommand {
     @OptionGroup var output: PrintOptions
 
     func run() async throws {
-        let list = try await daemon.client.send(.listDisks, as: DeviceList.self)
+        let list = try await daemon.client.send(.listDisks, query: all ? [("hidden", "1")] : [], as: DeviceList.self)
         if output.json {
             try Output.json(list)
         } else if !list.blockdevices.isEmpty {

@@ -71,7 +71,9 @@ struct Removal: Sendable {
         // With --all the disks are named by name and tag: one that was added meanwhile under the name is left alone.
         var targets: [(name: String, tag: String?)] = names.map { ($0, nil) }
         var disks: [DeviceModel] = []
-        if all || names.count > 1 { disks = try await client.send(.listDisks, as: DeviceList.self).blockdevices }
+        if all || names.count > 1 {
+            disks = try await client.send(.listDisks, query: [("hidden", "1")], as: DeviceList.self).blockdevices
+        }
         if all {
             let instance = try await client.send(.health, as: HealthModel.self).instance
             targets = disks.map {
@@ -107,6 +109,7 @@ struct Removal: Sendable {
         var status = ExitStatus.done
         var reports: [RemovalModel] = []
         var waitedInVain: [String] = []
+        var problems: [Problem] = []
         for answer in answers {
             switch answer {
             case .report(let report):
@@ -117,15 +120,16 @@ struct Removal: Sendable {
             case .cancelled(let name):
                 if !isJSON { Output.line("\(name): the removal was taken back") }
             case .problem(let problem):
-                if let report = problem.report { reports.append(report) }
+                if let report = problem.report { reports.append(report) } else { problems.append(problem) }
                 status = status.and(problem.exitStatus)
             }
         }
         if isJSON {
             if answers.count == 1 {
                 if let report = reports.first { try Output.json(report) }
+                if let problem = problems.first { try Output.json(problem) }
             } else {
-                try Output.json(RemovalList(removals: reports))
+                try Output.json(RemovalList(removals: reports, problems: problems))
             }
         } else {
             for report in reports { Output.line(report.text) }
@@ -168,4 +172,6 @@ package enum RemovalOrder {
 /// What `remove --json` prints for more than one disk.
 struct RemovalList: Encodable {
     var removals: [RemovalModel]
+    /// Those disks that there is no report of.
+    var problems: [Problem]
 }
