@@ -126,7 +126,7 @@ private final class Script {
             case "resize": try resize(Int(numbers[0]), numbers[1], numbers[2])
             case "reread": return try reread(words[0])
             case "capacity": try await disk?.resize(to: numbers[0])
-            case "ro": try disk?.set("ro", to: words[1] == "1" ? "on" : "off")
+            case "ro": try await disk?.set("ro", to: words[1] == "1" ? "on" : "off")
             case "table": return try table(words)
             case "read": return try moved(words[0], .read, numbers)
             case "write": return try moved(words[0], .write, numbers)
