@@ -8,6 +8,8 @@ public enum BlockCoreCounts {
     public static var slotsAlive: Int { OpenerCore.slots.alive }
     /// Drains and deadlines that are waited for.
     public static var watches: Int { Reaper.shared.pending }
+    /// Driver objects that serve a disk, or owe one an answer.
+    public static var driversInUse: Int { DriverUse.count }
     /// Removals and other waits that have timers of their own.
     public static var timerTags: Int { Reaper.shared.tagsInUse }
     /// Tokens that drivers answered twice.

@@ -115,6 +115,7 @@ extension Disk {
         guard queue.gate.enterPrivileged(1) else { return false }
         defer { queue.gate.leave(1) }
         do throws(BlockStatus) {
+            if options.faults?.fails(.driverOpen) == true { throw BlockStatus.noMemory }
             try queue.driver?.opened()
             // Inside the lease still: the release counts it, if a removal comes first.
             state.withLock { $0.driverOpens += 1 }

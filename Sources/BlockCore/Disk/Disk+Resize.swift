@@ -25,6 +25,7 @@ extension Disk {
         // Shrinking takes effect before the driver gives anything up, growing after it has it.
         if sectors < old { setCapacityIfAlive(sectors) }
         do throws(BlockStatus) {
+            if options.faults?.fails(.driverResize) == true { throw BlockStatus.noMemory }
             try queue.driver?.resize(to: sectors)
         } catch {
             setCapacityIfAlive(old)

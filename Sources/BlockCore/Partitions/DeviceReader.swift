@@ -38,6 +38,7 @@ final class DeviceReader: PartitionSource {
         guard last >= end else { return nil }
         let bytes = Int(last - first) * sectorSize
         do throws(SystemError) {
+            if opener.device.disk.options.faults?.fails(.memory) == true { return nil }
             let buffer = try IOBuffer(count: bytes)
             opener.submit(
                 .read, SectorRange(start: first, count: last - first), data: .owned(buffer, count: bytes), token: 0)

@@ -240,6 +240,10 @@ extension Disk {
             flushed(run: id, .notNeeded)
             return
         }
+        guard options.faults?.fails(.flush) != true else {
+            flushed(run: id, .failed)
+            return
+        }
         // A thread of its own: a driver's submit may take its time, and this may be the reaper's thread.
         WorkerThread.detach(name: "pl-flush") { [self] in
             let sink = FlushSink { [self] status in flushed(run: id, status == .ok ? .done : .failed) }
