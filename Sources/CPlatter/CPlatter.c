@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include "CPlatter.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 __thread uintptr_t platter_thread_stripes = 0;
 __thread uintptr_t platter_thread_inside = 0;
 __thread uintptr_t platter_thread_put_off_head = 0;
@@ -17,5 +20,7 @@ int platter_under_thread_sanitizer(void) {
 }
 
 int platter_set_thread_name(const char *name) { return pthread_setname_np(pthread_self(), name); }
+
+int platter_thread_number(void) { return (int)syscall(SYS_gettid); }
 
 const char *platter_errno_name(int number) { return strerrorname_np(number); }

@@ -123,7 +123,7 @@ extension Disk {
         } catch {
             throw DiskError(
                 errno: error.errno, disk: device.name, sequence: sequence,
-                reason: "the driver of \(name) refuses to be opened: \(error)")
+                reason: "the driver of \(name) refuses to be opened: \(error.words)")
         }
     }
 

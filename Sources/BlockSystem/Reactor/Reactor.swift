@@ -75,6 +75,16 @@ public final class Reactor: @unchecked Sendable {
     /// Memory for input, shared by everything on this reactor: valid until the handler returns. 512 KiB.
     public var scratch: IOMemory { scratchMemory }
 
+    /// The kernel's number of the thread that runs the loop.
+    private let threadNumber = Atomic<Int32>(0)
+    /// Whether that thread sleeps now. Where the kernel does not say, yes: whoever asks has other reasons to think so.
+    var isAsleep: Bool {
+        let number = threadNumber.load(ordering: .relaxed)
+        guard let text = ProcessFigures.read("/proc/self/task/\(number)/stat"), let name = text.lastIndex(of: ")")
+        else { return true }
+        return text[name...].dropFirst(2).first != "R"
+    }
+
     /// The number of the last stay in code of others, times two, plus one while it lasts.
     let stay = Atomic<UInt64>(0)
 
@@ -339,6 +349,7 @@ public final class Reactor: @unchecked Sendable {
 
     private func loop() {
         platter_set_reactor(identity)
+        threadNumber.store(platter_thread_number(), ordering: .relaxed)
         // What another thread has left of its turn comes first.
         finishTurn()
         while isCurrent, !isStopping {

@@ -5,8 +5,8 @@ internal import Synchronization
 /// Sees to it that code of others which does not come back costs nobody else his event loop.
 ///
 /// One thread for all reactors. It looks at them twenty times a second while any of them is busy, and sleeps without a
-/// timer otherwise. A reactor that is found in the same stay at three looks in a row gets a new thread. A machine that
-/// gives nobody a processor makes no look, so it makes no such finding either.
+/// timer otherwise. A reactor whose thread is found asleep in the same stay at three looks in a row gets a new thread; one
+/// that runs there, or waits for a processor, after two seconds.
 final class ReactorWatch: Sendable {
     static let shared = ReactorWatch()
 
@@ -25,6 +25,7 @@ final class ReactorWatch: Sendable {
 
     private static let interval = Duration.milliseconds(50)
     private static let looksUntilAdoption = 3
+    private static let looksUntilPatienceEnds = 40
     private static let looksUntilSleep = 20
 
     /// A reactor from its start to its end: it takes itself out before it may be freed.
@@ -80,8 +81,8 @@ final class ReactorWatch: Sendable {
     /// One look at all. Whether anything has moved or is in a stay.
     private func look() -> Bool {
         var isBusy = false
-        let stuck = state.withLock { state -> [(Reactor, UInt64)] in
-            var stuck: [(Reactor, UInt64)] = []
+        let stuck = state.withLock { state -> [(Reactor, UInt64, Int)] in
+            var stuck: [(Reactor, UInt64, Int)] = []
             for index in state.watched.indices {
                 let word = state.watched[index].reactor.use { $0.stay.load(ordering: .sequentiallyConsistent) }
                 let isSame = word == state.watched[index].word
@@ -89,13 +90,13 @@ final class ReactorWatch: Sendable {
                 state.watched[index].looks = isSame && word & 1 == 1 ? state.watched[index].looks + 1 : 0
                 state.watched[index].word = word
                 guard state.watched[index].looks >= Self.looksUntilAdoption - 1 else { continue }
-                state.watched[index].looks = 0
                 // Counted under the lock, where it is still there.
-                stuck.append((state.watched[index].reactor.object, word))
+                stuck.append((state.watched[index].reactor.object, word, state.watched[index].looks))
             }
             return stuck
         }
-        for (reactor, word) in stuck {
+        // A thread that runs, or would if it had a processor, gets more time: that may be the machine's fault.
+        for (reactor, word, looks) in stuck where looks >= Self.looksUntilPatienceEnds || reactor.isAsleep {
             // Where there is no thread or memory for it, later looks try again.
             do throws(SystemError) { try reactor.adopt(word) } catch {}
         }

@@ -76,6 +76,7 @@ static inline void *platter_reserve(size_t bytes) {
 }
 
 int platter_set_thread_name(const char *name);
+int platter_thread_number(void);
 const char *platter_errno_name(int number);
 
 #include "cp_net.h"
