@@ -102,6 +102,25 @@ private final class LyingDriver: BlockDriver {
         #expect(eventually { server.server.statistics.connections == 0 })
     }
 
+    @Test func `found out between the question and the submission does not leave the submitter with empty memory`()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let disk = try await registry.add(try MemoryDriver(sectors: 64))
+        let sink = CountingSink()
+        let opener = try disk.part0.open(.read, as: OpenerIdentity(kind: "test"), sink: sink)
+        let memory = try IOBuffer(count: 512)
+        let isInline = opener.isInline(.read, bytes: 512)
+        #expect(isInline)
+        disk.driverStrayed()
+        let range = SectorRange(start: 0, count: 1)
+        opener.submit(.read, range, flags: .noWait, data: .borrowed(memory.memory), token: 1)
+        // Answered when submit returns, one way or the other.
+        #expect(sink.answers.value == 1 && sink.last.withLock { $0 } == .again)
+        opener.close()
+        _ = await disk.remove(.surprise)
+    }
+
     @Test func `that is only slow is counted, and found out by what the kernel counts`() async throws {
         // Twelve milliseconds of work in a call that was declared quick: suspected once, and convicted by three proofs.
         let driver = BusyDriver()
@@ -129,7 +148,11 @@ private final class LyingDriver: BlockDriver {
 
 private final class CountingSink: BioSink {
     let answers = Counter()
-    func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) { answers.add() }
+    let last = Lock(BlockStatus.ok)
+    func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
+        last.withLock { $0 = status }
+        answers.add()
+    }
 }
 
 /// Computes for twelve milliseconds of processor time where it said that it would be quick.

@@ -40,7 +40,8 @@ public struct Opener: ~Copyable, Sendable {
     /// Ends a batch.
     public func endBatch() { core.endBatch() }
 
-    /// Whether an I/O of this size is done when `submit` returns, without a copy of borrowed memory.
+    /// Whether an I/O of this size is done when `submit` returns, without a copy of borrowed memory. That may change until
+    /// it is submitted; with ``BioFlags/noWait`` it is then answered ``BlockStatus/again``.
     public func isInline(_ operation: BioOperation, bytes: Int) -> Bool {
         core.isInline(operation, bytes: bytes)
     }

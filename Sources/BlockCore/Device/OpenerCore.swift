@@ -211,7 +211,11 @@ final class OpenerCore: @unchecked Sendable {
         }
         if !isInline(operation, bytes: Int(clamping: range.count &* UInt64(sectorSize))) {
             slot.element.isForWorker = style != .async
-            if operation.hasData, slot.element.buffer == nil, let refusal = bounce(slot) { return refusal }
+            if operation.hasData, slot.element.buffer == nil {
+                // The driver was found too slow since the submitter asked: he would take his memory for filled.
+                if slot.element.flags.contains(.noWait), style != queue.profile.style { return .again }
+                if let refusal = bounce(slot) { return refusal }
+            }
         }
         return slot.element.todo.contains(.planned) ? plan(slot) : nil
     }
