@@ -118,7 +118,7 @@ import Testing
         driver.answerOne()
         let report = await disk.remove(.surprise, deadline: .milliseconds(10)).report
         #expect(report?.quarantined == 1 && report?.quarantinedBytes == 32 * 512, "the whole memory is at risk")
-        #expect(report?.failedWriteBytes == 32 * 512)
+        #expect(report?.failedWriteBytes == UInt64(32 * 512))
         #expect(sink.statuses(of: 1) == [.gone])
         driver.answerAll()
         #expect(eventually { disk.lifeState == .gone })
