@@ -198,6 +198,8 @@ final class NBDSession: ReactorHandler, ReactorTask, ReactorGuest, BioSink, Open
         if let registration = flow.value.registration.take() { workspace.reactor.forget(registration) }
         flow.value.socket = nil
         freeMemory()
+        // A copy of the reference: a change through the property counts as one of the property, which other threads read.
+        let workspace = workspace
         workspace.sessions.value[ObjectIdentifier(self)] = nil
         guard let opener = flow.value.opener.take() else {
             return server.ended(self, reason: reason, wasServing: wasServing)

@@ -159,6 +159,8 @@ import Testing
         let page = try IOBuffer(count: 512)
         let other = try IOBuffer(count: 512)
         page.memory.copy(from: [UInt8](repeating: 0xee, count: 512).span.bytes)
+        // A check that an open asked for would find the new one by itself, and the device's call would be another change.
+        await Self.settle(disk)
         disk.freeze()
         whole.submit(.read, SectorRange(start: 9, count: 1), data: .borrowed(page.memory), token: 1)
         driver.put(card(fill: 2, table: Self.twoParts))
