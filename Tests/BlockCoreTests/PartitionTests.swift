@@ -224,6 +224,8 @@ import Testing
             #expect(registry.namesInUse == 0 && registry.numbersInUse == 0, "\(kind)")
             // Each partition and the disk: one add, one remove.
             #expect(balance(of: registry).values.allSatisfy { $0 == 0 }, "\(kind)")
+            // The disk keeps what is called amid its changes, and that keeps the disk.
+            held.withLock { $0 = nil }
         }
     }
 
