@@ -211,25 +211,24 @@ extension Disk {
 
     /// Makes everything acknowledged durable before the cut. Openers are gone, or frozen out (`hard`).
     func startFlush() {
-        let work = state.withLock { state -> (run: RemovalRun, frozen: Bool)? in
+        // The run belongs to the lock: a cut that takes over changes it at once.
+        let work = state.withLock { state -> (id: UInt64, deadline: Instant, tag: UInt64, frozen: Bool)? in
             guard case .flushing = state.lifecycle.state else { return nil }
             // The close of the last opener may be what brought us here, without a run's deadline yet.
             let run = run(&state, RemovalMode.safe.defaultDeadline)
             run.deadline = Instant.now + run.timeout
-            return (run, run.isFrozen)
+            return (run.id, run.deadline, run.waitingTag, run.isFrozen)
         }
-        guard let work else { return }
-        let id = work.run.id
-        let deadline = work.run.deadline
-        Reaper.shared.watch(nil, until: deadline, tag: work.run.waitingTag) { [self] _ in flushed(run: id, .abandoned) }
-        guard work.frozen else {
+        guard let (id, deadline, tag, frozen) = work else { return }
+        Reaper.shared.watch(nil, until: deadline, tag: tag) { [self] _ in flushed(run: id, .abandoned) }
+        guard frozen else {
             sendFlush(run: id)
             return
         }
         // Frozen: those inside get their answers first, then the flush goes through the privileged lane.
         // What a timeout has given up is not waited for: it was answered, with an error.
         Reaper.shared.watch(
-            queue.gate.cells, owed: faults.owed, until: deadline, tag: work.run.waitingTag
+            queue.gate.cells, owed: faults.owed, until: deadline, tag: tag
         ) { [self] outcome in
             if outcome == .drained { sendFlush(run: id) }
         }
