@@ -163,6 +163,7 @@ import Testing
         #expect(atAnswer.withLock { $0 } == ["never published, 1 in use, free", "never published, 1 in use, taken"])
         #expect(add.end()?.errno == 125)
         #expect(registry.disk(named: "a")?.sequence == disk.sequence + 1)
+        if let next = registry.disk(named: "a") { _ = BegunRemoval(next, .surprise).end() }
     }
 
     @Test("that a removal cancels does not wait for a driver that never answers the scan (T10)")
@@ -187,6 +188,7 @@ import Testing
         #expect(eventually { (try? registry.addBlocking(driver, plain("a"))) != nil })
         #expect(!driver.log.contains("released"))
         #expect(registry.coreFaults == 0)
+        if let disk = registry.disk(named: "a") { _ = BegunRemoval(disk, .surprise).end() }
     }
 
     @Test("that hangs in its driver cannot hold its remover beyond the deadline (R4)") func hungAdd() throws {

@@ -45,6 +45,7 @@ import Testing
         #expect(sink.statuses(of: 2) == [.ok])
         box.close()
         #expect(await disk.remove().word == "removed")
+        driver.onTimeout.withLock { $0 = { _ in .wait } }
     }
 
     @Test("a driver may ask for more time") func waits() async throws {
@@ -62,6 +63,7 @@ import Testing
         #expect(disk.ledger().quarantined == 0)
         box.close()
         #expect(await disk.remove().word == "removed")
+        driver.onTimeout.withLock { $0 = { _ in .wait } }
     }
 
     @Test("timeouts fire during a freeze, and let it end (T35)") func duringFreeze() async throws {
@@ -79,6 +81,7 @@ import Testing
         driver.onTimeout.withLock { $0 = nil }
         box.close()
         #expect(await disk.remove().word == "removed")
+        driver.onTimeout.withLock { $0 = { _ in .wait } }
     }
 
     @Test("what was timed out stays the removal's quarantine, too (R4, R9)") func removal() async throws {
@@ -120,6 +123,7 @@ import Testing
         #expect(sink.wait(for: 4) && sink.statuses(of: 4) == [.ok] && disk.ledger().quarantined == 0)
         box.close()
         #expect(await disk.remove().word == "removed")
+        driver.onTimeout.withLock { $0 = { _ in .wait } }
     }
 
     @Test("nothing wakes up while nothing is at the driver") func idle() async throws {
