@@ -183,6 +183,7 @@ import Testing
         let other = try await registry.add(broken, plain("b"))
         #expect(await thrown { () async throws(DiskError) in _ = try await other.rescan() } == EIO)
         #expect(tryOpen(other.part0) == 0 && tryOpen(other.part0, strict) == EIO)
+        #expect(await other.remove(.surprise).word == "removed")
     }
 
     @Test("that waits for a medium does not hold up a removal: that tells the driver first (T19)") func noMedium()
