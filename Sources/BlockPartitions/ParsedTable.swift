@@ -35,6 +35,22 @@ struct ParsedTable {
     }
 }
 
+/// What libblkid keeps of a table that it gave up half way.
+struct LeftOverPartitions {
+    var entries: [PartitionEntry] = []
+
+    /// These and the partitions of a table, of which the numbers go on.
+    func before(_ partitions: [ParsedPartition]) -> [PartitionEntry] {
+        let shift = entries.last?.number ?? 0
+        return entries
+            + partitions.map { partition in
+                var entry = partition.entry
+                entry.number += shift
+                return entry
+            }
+    }
+}
+
 /// A partition and its place in the table.
 struct ParsedPartition {
     enum Role: Equatable {

@@ -23,7 +23,8 @@ public func scanPartitions(_ source: inout some PartitionSource, options: Partit
     }
     guard source.capacity > 0 else { return PartitionScan() }
     var scanner = PartitionScanner(
-        reader: PageReader(source, isExplained: options.isExplained), options: options)
+        reader: PageReader(source, isExplained: options.isExplained, readsBytes: options.policy == .blkid),
+        options: options)
     let scan = scanner.scan()
     source = scanner.reader.source
     return scan
@@ -35,6 +36,9 @@ struct PartitionScanner<Source: PartitionSource> {
     let options: PartitionScanOptions
     var warnings = WarningList()
     private var trace: [ProbeTrace] = []
+
+    /// What a format had found before it said no: libblkid lists it with the table of the next that says yes.
+    var leftOver = LeftOverPartitions()
 
     init(reader: PageReader<Source>, options: PartitionScanOptions) {
         self.reader = reader
@@ -78,6 +82,9 @@ struct PartitionScanner<Source: PartitionSource> {
     private mutating func ask(_ kind: PartitionTableKind) -> Verdict {
         if policy == .platter, reader.capacity < kind.leastSectors {
             return .notMine("the disk has \(reader.capacity) sectors, such a table needs \(kind.leastSectors)")
+        }
+        if policy == .blkid, kind.hasBlkidMark, reader.capacity < 2 {
+            return .notMine("libblkid looks for its mark in 1024 bytes, the disk is smaller")
         }
         return switch kind {
         case .acornICS: parseICS()
@@ -131,7 +138,7 @@ struct PartitionScanner<Source: PartitionSource> {
             if policy == .platter {
                 warnOfOverlaps(partitions, warnings: &warnings)
             }
-            scan.entries = partitions.map(\.entry)
+            scan.entries = policy == .blkid ? leftOver.before(partitions) : partitions.map(\.entry)
         }
         scan.warnings = warnings.lines
         scan.trace = trace

@@ -82,6 +82,14 @@ extension PartitionTableKind {
         .aix, .sgi, .sun, .dos, .gpt, .protectiveMBR, .mac, .ultrix, .bsd, .unixware, .solaris, .minix, .atari,
     ]
 
+    /// Whether libblkid finds it by a mark, for which it reads the first 1024 bytes of the disk.
+    var hasBlkidMark: Bool {
+        switch self {
+        case .gpt, .ultrix, .atari: false
+        default: true
+        }
+    }
+
     /// The fewest sectors of a disk that can hold such a table.
     var leastSectors: UInt64 {
         switch self {

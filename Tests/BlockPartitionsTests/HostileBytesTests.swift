@@ -106,13 +106,7 @@ struct HostileBytesTests {
         return disk
     }
 
-    private static func drawnSeed() -> UInt64 {
-        let seed = UInt64.random(in: 0...UInt64.max)
-        print("hostile bytes: seed \(seed)")
-        return seed
-    }
-
-    @Test(arguments: [drawnSeed(), 1, 42]) func `that are random neither trap nor cost more than the bound`(
+    @Test(arguments: seeds(1, 42, 77)) func `that are random neither trap nor cost more than the bound`(
         _ seed: UInt64
     ) {
         var generator = SeededGenerator(seed: seed)
@@ -129,7 +123,7 @@ struct HostileBytesTests {
         }
     }
 
-    @Test(arguments: [drawnSeed(), 1, 42]) func `in good tables neither trap nor cost more than the bound`(
+    @Test(arguments: seeds(1, 42, 77)) func `in good tables neither trap nor cost more than the bound`(
         _ seed: UInt64
     ) {
         var generator = SeededGenerator(seed: seed)
@@ -145,7 +139,7 @@ struct HostileBytesTests {
         }
     }
 
-    @Test(arguments: [drawnSeed(), 1, 42]) func `with good checksums neither trap nor cost more than the bound`(
+    @Test(arguments: seeds(1, 42, 77)) func `with good checksums neither trap nor cost more than the bound`(
         _ seed: UInt64
     ) {
         var generator = SeededGenerator(seed: seed)
@@ -154,7 +148,7 @@ struct HostileBytesTests {
         }
     }
 
-    @Test(arguments: [drawnSeed(), 1, 42]) func `in a web of boot records neither trap nor cost more than the bound`(
+    @Test(arguments: seeds(1, 42, 77)) func `in a web of boot records neither trap nor cost more than the bound`(
         _ seed: UInt64
     ) {
         var generator = SeededGenerator(seed: seed)

@@ -35,6 +35,13 @@ need() {
     local tool
     for tool in "$@"; do command -v "$tool" >/dev/null || skip "$tool is not installed"; done
 }
+# draw_seeds SEED...: sets seeds to these, so that every run is the same; PLATTER_SEED=N or random gives another one.
+draw_seeds() {
+    seeds=("$@")
+    [[ ${PLATTER_SEED:-} == random ]] && seeds=("$((RANDOM * 32768 + RANDOM))")
+    [[ ${PLATTER_SEED:-} =~ ^[0-9]+$ ]] && seeds=("$PLATTER_SEED")
+    echo "seeds: ${seeds[*]}"
+}
 need_root() { ((EUID == 0)) || skip 'needs root'; }
 
 platter() { "$PLATTER" "$@"; }

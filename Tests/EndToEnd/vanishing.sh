@@ -7,7 +7,9 @@
 # limit two_hundred_clients_vanish_while_another_verifies 180
 test_two_hundred_clients_vanish_while_another_verifies() {
     need fio
-    local seed=${PLATTER_SEED:-$((RANDOM * 32768 + RANDOM))} vanishing rounds=0 before_threads before_descriptors before_memory
+    local seed vanishing rounds=0 before_threads before_descriptors before_memory
+    draw_seeds 1
+    seed=${seeds[0]}
     start_daemon ram name=pl0 size=256M
     before_descriptors=$(descriptors)
     # Once before, so that what stays for good is there.

@@ -38,8 +38,6 @@ private struct AtariEntry {
         }
     }
 
-    var hasPlainID: Bool { hasLatinID && id.allSatisfy { $0 < 0x80 } }
-
     /// Linux adds in 32 bits.
     func isValid(capacity: UInt64) -> Bool {
         isActive && hasLatinID && UInt64(start) <= capacity && UInt64(start &+ size) <= capacity
@@ -127,14 +125,14 @@ extension PartitionScanner {
             return !wraps && start > 0 && size > 0 && start <= limit && size <= limit && end <= limit
         }
         let primaries = AtariEntry.primaries(sector)
-        guard primaries.contains(where: { $0.isActive && $0.hasPlainID && fits($0.start, $0.size) }) else {
+        guard primaries.contains(where: { $0.isActive && $0.hasLatinID && fits($0.start, $0.size) }) else {
             return .notMine("no plausible entry in sector 0")
         }
         let (badStart, badCount) = (sector.be32(at: 0x1F6), sector.be32(at: 0x1FA))
         guard badStart == 0 && badCount == 0 || fits(badStart, badCount) else {
             return .notMine("its list of bad sectors is not on the disk")
         }
-        var list = BlkidAtariList(table: ParsedTable(.atari, policy: policy))
+        var list = BlkidAtariList(table: ParsedTable(.atari, policy: policy), known: leftOver.entries)
         for primary in primaries {
             guard primary.isActive else {
                 list.number += 1
@@ -165,7 +163,7 @@ extension PartitionScanner {
             guard let index = entries.prefix(3).firstIndex(where: \.isActive), !entries[index].isLink else {
                 return nil
             }
-            list.add(entries[index], from: position)
+            guard list.add(entries[index], from: position) else { return nil }
             let next = entries[index + 1]
             guard next.isActive, next.isLink else { return nil }
             position = link.start &+ next.start
@@ -174,21 +172,27 @@ extension PartitionScanner {
     }
 }
 
-/// Numbers as libblkid gives them: what starts where another one does is no partition, and uses up no number.
+/// Numbers as libblkid gives them: what starts where another one does is no partition, and uses up no number in a chain.
 private struct BlkidAtariList {
     var table: ParsedTable
     var number = 1
     private var starts: Set<UInt64> = []
 
-    init(table: ParsedTable) {
+    init(table: ParsedTable, known: [PartitionEntry]) {
         self.table = table
+        starts = Set(known.map(\.start))
     }
 
-    mutating func add(_ entry: AtariEntry, from base: UInt32) {
+    /// Whether it was new.
+    @discardableResult mutating func add(_ entry: AtariEntry, from base: UInt32) -> Bool {
         var partition = entry.entry(number, from: 0)
         partition.start = UInt64(entry.start &+ base)
-        guard starts.insert(partition.start).inserted else { return }
+        guard starts.insert(partition.start).inserted else {
+            if base == 0 { number += 1 }
+            return false
+        }
         table.enter(partition)
         number += 1
+        return true
     }
 }

@@ -48,7 +48,10 @@ extension PartitionScanner {
             guard let entry = reader.bytes(at: position, count: Int(blockSize)) else {
                 return .unreadable(sector: position / 512)
             }
-            guard entry.isMacEntry else { return .notMine("entry \(number) of \(count) has no mark") }
+            guard entry.isMacEntry else {
+                leftOver.entries = table.slots.inOrder.map(\.entry)
+                return .notMine("entry \(number) of \(count) has no mark")
+            }
             table.enter(PartitionEntry(mac: entry, number: number, scale: blockSize / 512, wraps: true))
         }
         return .claimed(table)

@@ -50,6 +50,8 @@ extension PartitionScanner {
             guard parent.start + parent.size <= reader.capacity else {
                 return .malformed("partition \(parent.number) may hold a table, and is not on the disk")
             }
+            // Its mark is looked for in 1024 bytes of the partition.
+            guard parent.size >= 2 else { continue }
             let found: [PartitionEntry] =
                 switch kind {
                 case .bsd: bsdEntries(in: parent)

@@ -32,7 +32,7 @@ struct PageReader<Source: PartitionSource> {
     /// Whether a read was refused because of the bound.
     private(set) var isExhausted = false
 
-    /// The sectors of whole logical blocks: the device cannot read the rest.
+    /// The sectors of whole logical blocks: the device cannot read the rest. libblkid reads bytes, and can.
     private let readable: UInt64
     private var pages: [UInt64: Page] = [:]
 
@@ -41,12 +41,12 @@ struct PageReader<Source: PartitionSource> {
         case failed
     }
 
-    init(_ source: Source, isExplained: Bool = false) {
+    init(_ source: Source, isExplained: Bool = false, readsBytes: Bool = false) {
         self.source = source
         trail = isExplained ? SectorTrail() : nil
         capacity = source.capacity
         sectorsPerBlock = UInt64(source.logicalBlockSize / 512)
-        readable = capacity - capacity % sectorsPerBlock
+        readable = readsBytes ? capacity : capacity - capacity % sectorsPerBlock
     }
 
     /// The last logical block, nil if there is no whole one.

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The seeds of a test that draws: these, so that every run is the same; `PLATTER_SEED=N` or `random` gives another one.
+func seeds(_ fixed: UInt64...) -> [UInt64] {
+    guard let text = ProcessInfo.processInfo.environment["PLATTER_SEED"] else { return fixed }
+    let seed = UInt64(text) ?? UInt64.random(in: 0...UInt64.max)
+    print("seed \(seed)")
+    return [seed]
+}
+
+/// Numbers that a seed decides (SplitMix64).
+struct SeededDice: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
