@@ -159,4 +159,66 @@ import Testing
         let second = try await registry.add(TableDriver(sectors: 64, node: DeviceNode(path: "v/a")), plain("y"))
         #expect(await second.remove().word == "removed")
     }
+
+    private static let uuid = "fe4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed"
+
+    @Test("are sent for who asks by a line, marked as asked for, and change nothing") func synthetic() async throws {
+        let registry = DiskRegistry()
+        let heard = Lock<[DiskEvent]>([])
+        let observer = registry.events.observe { delivery in
+            if case .event(let event) = delivery { heard.withLock { $0.append(event) } }
+        }
+        let disk = try await registry.add(TableDriver(sectors: 4096), plain("a") { $0.scansPartitions = true })
+        let partition = try #require(disk.partitions.first)
+        let words = ["add", "remove", "change", "move", "online", "offline", "bind", "unbind"]
+        for word in words { try disk.part0.synthesizeEvent(word + "\n") }
+        try partition.synthesizeEvent("change \(Self.uuid) A=1 bC=xY9")
+        #expect(disk.lifeState == .live && disk.partitions.count == 1)
+        #expect(eventually { heard.withLock { $0.count } == 2 + words.count + 1 })
+        let asked = heard.withLock { Array($0.dropFirst(2)) }
+        #expect(asked.map(\.action.rawValue) == words + ["change"])
+        #expect(asked.dropLast().allSatisfy { $0.extra == ["SYNTH_UUID=0"] && $0.device == "a" })
+        #expect(
+            asked.last?.properties.prefix(6).map { "\($0.key)=\($0.value)" } == [
+                "ACTION=change", "DEVPATH=/devices/virtual/block/a/a1", "SUBSYSTEM=block", "SYNTH_UUID=\(Self.uuid)",
+                "SYNTH_ARG_A=1", "SYNTH_ARG_bC=xY9",
+            ])
+        try disk.part0.announceBinding(true, extra: ["PLATTER_EXPORT=nbd"])
+        #expect(eventually { heard.withLock { $0.last?.action } == .bind })
+        // Nothing is told of a disk behind its end: not while its driver still owes, either.
+        #expect(await disk.remove(.surprise).word == "removed")
+        let last = registry.events.last
+        for device in [disk.part0, partition] {
+            let error = #expect(throws: DiskError.self) { try device.synthesizeEvent("change") }
+            #expect(error?.errno == 19)
+        }
+        #expect(registry.events.last == last)
+        observer.cancel()
+    }
+
+    @Test(
+        "are refused to a line that is none, and nothing is sent",
+        arguments: [
+            "", "\n", "ADD", "adds", "ad", " add", "add ", "add\n\n", "add 1", "add \(uuid)x", "add \(uuid) ",
+            "add \(uuid) A", "add \(uuid) A=", "add \(uuid) =1", "add \(uuid)  A=1", "add \(uuid) A=1 ",
+            "add \(uuid) A=1=2", "add \(uuid) A_B=1", "add \(uuid) A=ä", "add \(uuid) A=1\n\n",
+            "add fe4d7c9db8c6-4a70-9ef1-3d8a58d18eed-", "add ge4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed",
+            "add \(uuid) A=" + String(repeating: "b", count: 2048),
+        ])
+    func notSynthetic(_ line: String) async throws {
+        let registry = DiskRegistry()
+        let disk = try await registry.add(HeldDriver(), plain("a"))
+        let error = #expect(throws: DiskError.self) { try disk.part0.synthesizeEvent(line) }
+        #expect(error?.errno == 22 && error?.reason.contains("\n") == false)
+        #expect(registry.events.last == 1)
+        #expect(await disk.remove().word == "removed")
+    }
+
+    @Test("that are asked for of a hidden disk reach nobody") func syntheticHidden() async throws {
+        let registry = DiskRegistry()
+        let disk = try await registry.add(HeldDriver(), plain("a") { $0.isHidden = true })
+        try disk.part0.synthesizeEvent("add")
+        #expect(registry.events.last == 0)
+        #expect(await disk.remove().word == "removed")
+    }
 }

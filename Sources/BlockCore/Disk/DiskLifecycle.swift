@@ -132,6 +132,13 @@ package struct DiskLifecycle: Sendable, Equatable {
     }
     /// Whether the name is free again, or was never taken.
     package var isOver: Bool { state == .owing || state == .gone }
+    /// Whether it is told of as a disk that is there: from its publication to the cut.
+    package var isAnnounced: Bool {
+        switch state {
+        case .live, .leaving, .flushing: true
+        case .adding, .cut, .owing, .gone: false
+        }
+    }
     package enum OpenRefusal: Equatable { case busy, noSuchDevice }
 
     /// The last opener has closed. True: the flush begins, in the same critical section.

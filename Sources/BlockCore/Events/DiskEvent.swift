@@ -5,7 +5,13 @@ internal import BlockSystem
 /// Something that happened to a disk or a partition, with the keys of a kernel block event.
 public struct DiskEvent: Sendable, Codable, Equatable {
     /// What happened.
-    public enum Action: String, Sendable, Codable { case add, remove, change, offline }
+    public enum Action: String, Sendable, Codable, CaseIterable {
+        case add, remove, change, offline
+        /// An export was bound to a device, or taken off it.
+        case bind, unbind
+        /// Nothing here moves or comes back: only asked for with ``BlockDevice/synthesizeEvent(_:)``.
+        case move, online
+    }
     /// Counts from 1 in each registry's life, without a gap.
     public var sequence: UInt64
     /// What happened.
