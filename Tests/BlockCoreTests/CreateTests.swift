@@ -229,7 +229,7 @@ final class EventOrder: Sendable {
                 case .remove:
                     if !isThere { state.faults.append("second remove of \(event.device)") }
                     state.isThere[event.device] = false
-                case .change, .offline:
+                case .change, .offline, .bind, .unbind, .move, .online:
                     if !isThere { state.faults.append("\(event.action) of the absent \(event.device)") }
                 }
             }
