@@ -235,7 +235,7 @@ final class OpenerCore: @unchecked Sendable {
             slot.element.flags.subtract([.fua, .preflush])
         }
         guard mode.contains(.write) || mode.contains(.read) else { return .invalid }
-        slot.element.isForWorker = style == .mayBlock && queue.profile.hasWriteCache
+        slot.element.isForWorker = style == .mayBlock && queue.hasWriteCache
         return nil
     }
 
@@ -251,9 +251,9 @@ final class OpenerCore: @unchecked Sendable {
         let asked = slot.element.flags
         slot.element.flags.subtract(.preflush)
         // Without a cache everything acknowledged is as durable as it will be.
-        if !queue.profile.hasWriteCache || queue.profile.fua != .native { slot.element.flags.subtract(.fua) }
-        let before = asked.contains(.preflush) && queue.profile.hasWriteCache
-        let after = asked.contains(.fua) && queue.profile.hasWriteCache && queue.profile.fua != .native
+        if !queue.hasWriteCache || queue.profile.fua != .native { slot.element.flags.subtract(.fua) }
+        let before = asked.contains(.preflush) && queue.hasWriteCache
+        let after = asked.contains(.fua) && queue.hasWriteCache && queue.profile.fua != .native
         guard before || after || isZeroes else { return nil }
         if isZeroes {
             // Written zeroes are as slow as any others; and several requests are not done at once.

@@ -95,6 +95,8 @@ public final class Disk: Sendable {
     let faults = Faults()
     /// The way to the driver for what is no I/O.
     let lane = DriverLane()
+    /// The way to its attributes.
+    let attributeDoor = AttributeDoor()
     struct SaidFacts: Sendable {
         var settings: [DiskSetting] = []
         var notes: [String] = []

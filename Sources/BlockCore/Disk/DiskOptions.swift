@@ -35,6 +35,8 @@ public struct DiskOptions: Sendable {
     package var beforeStep: (@Sendable (Int) throws(DiskError) -> Void)?
     /// For tests: called amid a change of the partitions, between the decision and what follows from it.
     package var amidChange: (@Sendable () -> Void)?
+    /// For tests: called in each handler of an attribute, behind the door, with the path.
+    package var inAttribute: (@Sendable (String) -> Void)?
     /// For counting instructions, where every call is slow: the driver's style stays what it declared.
     package var keepsStyle = false
     /// Places at the device that this disk shares with others, instead of the driver's own ``DriverProfile/queueDepth``.

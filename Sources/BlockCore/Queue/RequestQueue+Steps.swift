@@ -28,8 +28,10 @@ extension RequestQueue {
             return
         }
         if slot.element.operation == .flush {
-            guard profile.hasWriteCache else {
-                // Nothing is cached, so everything acknowledged is as durable as it will be.
+            guard hasWriteCache else {
+                // Nothing is cached, or so the user says: everything acknowledged is as durable as it will be. Our own
+                // count of what is not goes on.
+                slot.element.flushMark = 0
                 Completion.answer(slot, .ok)
                 return
             }

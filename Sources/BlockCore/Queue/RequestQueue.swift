@@ -15,6 +15,8 @@ final class RequestQueue: Sendable {
     let watch = SubmitWatch()
     /// The driver was found to be slower than it declared. Here and not in the watch: it is read for each I/O.
     private let isDemoted = Atomic<Bool>(false)
+    /// Flushes go to the driver: it has a write cache, and nobody has said that it can be relied on.
+    private let writeCache: Atomic<Bool>
     /// Its batches are measured. Here, too, because it is read for each batch.
     private let isSuspected = Atomic<Bool>(false)
     /// What waits here instead of at the driver, and why.
@@ -44,6 +46,7 @@ final class RequestQueue: Sendable {
         self.gate = gate
         self.profile = profile
         self.keepsStyle = keepsStyle
+        writeCache = Atomic(profile.hasWriteCache)
         self.tags = tags ?? (profile.queueDepth > 0 ? TagSet(depth: profile.queueDepth) : nil)
         timeout = profile.timeout.flatMap { $0 > .zero ? $0 : nil }
         capacityCell = Atomic(driver.capacity)
@@ -63,6 +66,10 @@ final class RequestQueue: Sendable {
     /// How the driver's submit is called now.
     @inline(__always)
     var style: SubmissionStyle { isDemoted.load(ordering: .relaxed) ? .mayBlock : profile.style }
+
+    /// Whether flushes go to the driver. Set only while nobody is inside and the gate is shut.
+    var hasWriteCache: Bool { writeCache.load(ordering: .relaxed) }
+    func setWriteCache(_ isOn: Bool) { writeCache.store(isOn, ordering: .relaxed) }
 
     /// From now on worker threads call the driver's submit, whatever it declared.
     func demote() { isDemoted.store(true, ordering: .relaxed) }

@@ -235,7 +235,7 @@ extension Disk {
     }
 
     private func sendFlush(run id: UInt64) {
-        guard profile.hasWriteCache, volatileSectors > faults.flushedMark.withLock({ $0 }) else {
+        guard queue.hasWriteCache, volatileSectors > faults.flushedMark.withLock({ $0 }) else {
             flushed(run: id, .notNeeded)
             return
         }
@@ -314,6 +314,7 @@ extension Disk {
         registry.events.append([event(.offline, of: part0)])
         let parked = queue.gate.kill()
         queue.setCapacity(0)
+        attributeDoor.shut()
         let delegates = state.publicOpeners.compactMap(\.delegate).eachHolderOnce
         let claimers = endClaims(&state)
         let id = run.id
@@ -396,7 +397,8 @@ extension Disk {
                 run.report.stuckSinks = claimed.delivering
                 if claimed.claimed == 0, claimed.delivering == 0 {
                     run.report.notes.append(
-                        "every I/O was answered, but the driver has not returned from its abort, its stop or a setting")
+                        "every I/O was answered, but somebody is still in the driver's abort, its stop, a setting or an attribute"
+                    )
                 }
                 return (run.takeWaiters(), unpublish(&state, run, mode))
             }
@@ -413,8 +415,10 @@ extension Disk {
 
     /// Nobody is inside and nobody gets in: the driver is let go. Numbered, because the order is the promise.
     private func release(run id: UInt64) {
-        // 0 No setting is made any more, and whoever is inside one comes out: what follows ends the driver.
+        // 0 No setting is made any more, and whoever is inside one or in an attribute comes out: what follows ends the
+        // driver.
         lane.closeAndWait()
+        attributeDoor.waitUntilEmpty()
         let notes = queue.driver?.notes ?? []
         facts.withLock { $0.notes = notes }
         state.withLock { $0.removal?.report.notes += notes }
