@@ -26,6 +26,7 @@ var targets: [Target] = [
     .target(name: "BlockCore", dependencies: ["BlockSystem", "BlockPartitions"], swiftSettings: checked),
     .target(name: "BlockDrivers", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: checked),
     .target(name: "BlockNBD", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: checked),
+    .target(name: "BlockTree", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: checked),
     .testTarget(name: "BlockSystemTests", dependencies: ["BlockSystem"], swiftSettings: settings),
     .testTarget(name: "BlockPartitionsTests", dependencies: ["BlockPartitions"], swiftSettings: settings),
     .testTarget(name: "BlockCoreTests", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: settings),
@@ -34,6 +35,8 @@ var targets: [Target] = [
     .testTarget(
         name: "BlockNBDTests", dependencies: ["BlockNBD", "BlockDrivers", "BlockCore", "BlockSystem"],
         swiftSettings: settings),
+    .testTarget(
+        name: "BlockTreeTests", dependencies: ["BlockTree", "BlockCore", "BlockSystem"], swiftSettings: settings),
     .target(
         name: "BenchSupport", dependencies: ["BlockSystem"], path: "Benchmarks/Support", swiftSettings: checked),
     .executableTarget(
@@ -48,7 +51,7 @@ var dependencies: [Package.Dependency] = []
 var products: [Product] = [
     .library(
         name: "Platter",
-        targets: ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD"]),
+        targets: ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD", "BlockTree"]),
     .executable(name: "platter-bench-core", targets: ["CoreBench"]),
     .executable(name: "platter-bench-nbd", targets: ["NBDBench"]),
 ]
@@ -83,7 +86,8 @@ if withPackages {
         .executableTarget(
             name: "platter",
             dependencies: [
-                "BlockControl", "BlockNBD", "BlockDrivers", "BlockCore", "BlockPartitions", "BlockSystem", "CSmartcols",
+                "BlockControl", "BlockTree", "BlockNBD", "BlockDrivers", "BlockCore", "BlockPartitions", "BlockSystem",
+                "CSmartcols",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "TOMLKit", package: "TOMLKit"),

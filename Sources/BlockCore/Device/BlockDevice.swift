@@ -122,6 +122,11 @@ public final class BlockDevice: Sendable {
         return entry
     }
 
+    /// What the table calls the partition; nil: nothing, or it is the whole disk.
+    public var partitionName: String? { entry?.name }
+    /// By which the table tells the partition from all others; nil: it does not, or it is the whole disk.
+    public var partitionUUID: String? { entry?.uuid }
+
     /// Takes another name or type from the table. The place is the same: it never changes.
     func describe(_ entry: PartitionEntry) { rest.withLock { $0.entry = entry } }
 
@@ -130,6 +135,11 @@ public final class BlockDevice: Sendable {
         guard partitionNumber == entry.number, start == entry.start, partitionSize == entry.size else { return false }
         let mine = rest.withLock { $0.entry?.uuid }
         return mine == nil || mine == entry.uuid
+    }
+
+    /// The node that stands for it, where its driver names one; nil: its name.
+    public var node: DeviceNode? {
+        disk.profile.node.map { isWholeDisk ? $0 : $0.partition(name.dropFirst(disk.name.count)) }
     }
 
     /// Whether writes are refused.

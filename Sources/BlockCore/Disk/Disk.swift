@@ -269,7 +269,7 @@ public final class Disk: Sendable {
             deviceType: device.entry == nil ? "disk" : "partition", number: device.number, diskSequence: sequence,
             partition: device.entry?.number, partitionName: device.entry?.name, partitionUUID: device.entry?.uuid,
             extra: extra, time: Instant.wallClock,
-            node: profile.node.map { device.entry == nil ? $0 : $0.partition(device.name.dropFirst(name.count)) },
+            node: device.node,
             parent: options.parent, isSilent: options.isHidden)
     }
 }

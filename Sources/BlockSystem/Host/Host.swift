@@ -7,6 +7,9 @@ public enum Host {
     /// The effective user of this process.
     public static var userID: UInt32 { geteuid() }
 
+    /// The effective group of this process.
+    public static var groupID: UInt32 { getegid() }
+
     /// The number of this process.
     public static var processID: Int32 { getpid() }
 

@@ -61,6 +61,19 @@ public enum HostFile {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// Whether a directory has nothing in it; nil: it cannot be read.
+    public static func isEmptyDirectory(_ path: String) -> Bool? {
+        guard let stream = opendir(path) else { return nil }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { return false }
+        }
+        return true
+    }
+
     /// Writes a new file that only its owner may read.
     /// - Throws: EEXIST where there is one already.
     public static func createPrivate(_ path: String, _ text: String) throws(SystemError) {

@@ -87,6 +87,13 @@ internal import Glibc
         if let base = unsafe base { unsafe base.storeBytes(of: value.bigEndian, toByteOffset: offset, as: T.self) }
     }
 
+    /// An integer in the machine's order at `offset`, which must lie inside.
+    @inlinable public func load<T: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: T.Type) -> T {
+        precondition(offset >= 0 && offset <= count - MemoryLayout<T>.size, "read outside the memory")
+        guard let base = unsafe base else { return 0 }
+        return unsafe base.loadUnaligned(fromByteOffset: offset, as: T.self)
+    }
+
     /// A copy of the bytes.
     public var array: [UInt8] {
         withBytes { bytes in

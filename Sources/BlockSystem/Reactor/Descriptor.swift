@@ -39,6 +39,14 @@ public struct Descriptor: ~Copyable, Sendable {
         Self.alive.add(-1)
     }
 
+    /// Gives the number away: it is not closed here.
+    consuming func release() -> Int32 {
+        let number = number
+        Self.alive.add(-1)
+        discard self
+        return number
+    }
+
     /// The number that the system knows it by, for messages and to hand to a child.
     public var rawNumber: Int32 { number }
 

@@ -80,3 +80,4 @@ int platter_thread_number(void);
 const char *platter_errno_name(int number);
 
 #include "cp_net.h"
+#include "cp_fuse.h"

@@ -8,13 +8,16 @@ enum Layers {
             "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTPTypes", "Logging",
             "ServiceLifecycle", "FoundationEssentials",
         ]
-        let libraries: Set<String> = ["BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD"]
+        let libraries: Set<String> = [
+            "BlockSystem", "BlockPartitions", "BlockCore", "BlockDrivers", "BlockNBD", "BlockTree",
+        ]
         return [
             "BlockSystem": ["CPlatter", "Glibc", "Synchronization"],
             "BlockPartitions": [],
             "BlockCore": ["BlockSystem", "BlockPartitions", "Synchronization"],
             "BlockDrivers": ["BlockSystem", "BlockCore", "Synchronization"],
             "BlockNBD": ["BlockSystem", "BlockCore", "Synchronization"],
+            "BlockTree": ["BlockSystem", "BlockCore", "Synchronization"],
             "BlockControl": packages.union(["BlockSystem", "BlockPartitions", "BlockCore", "Synchronization"]),
             "platter": packages.union(libraries).union([
                 "BlockControl", "CSmartcols", "ArgumentParser", "TOMLKit", "Synchronization",

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockCore
+internal import BlockSystem
+
+/// An open file of `dev/`: an opener of the device, and what is under way through it.
+///
+/// Replies go to the kernel from wherever the core's answer comes: nothing waits for the thread that reads requests.
+/// The memory is owned by the core while the driver has it, so an answer at a deadline leaves nothing of ours behind.
+final class DeviceFile: BioSink, @unchecked Sendable {
+    // SAFETY: `opener` is set before anybody else knows of the file; the rest is constant or behind a lock.
+
+    let device: BlockDevice
+    let isWritable: Bool
+    private let channel: FuseChannel
+    private let line: DiskLine
+    private let blockSize: Int
+    private let opener = Confined<SharedOpener?>(nil)
+
+    private struct State {
+        /// What the core has, by request.
+        var transfers: [UInt64: DeviceTransfer] = [:]
+        /// What waits for a place at the opener.
+        var waiting: [DeviceTransfer] = []
+        /// What the core has, that which was given up included.
+        var active = 0
+        var isClosed = false
+    }
+    private let state = Lock(State())
+    private static let depth = 128
+
+    init(_ device: BlockDevice, isWritable: Bool, _ channel: FuseChannel) {
+        self.device = device
+        self.isWritable = isWritable
+        self.channel = channel
+        line = DiskLine.line(of: device.disk)
+        blockSize = device.disk.profile.logicalBlockSize
+    }
+
+    /// Opens the device.
+    /// - Context: may block. Before the file is known to anybody.
+    func open(as identity: OpenerIdentity, noDelay: Bool) throws(DiskError) {
+        // What is written in part is read first.
+        var mode: OpenMode = isWritable ? .readWrite : .read
+        if noDelay { mode.insert(.noDelay) }
+        opener.value = SharedOpener(try device.open(mode, as: identity, depth: Self.depth, sink: self))
+    }
+
+    /// Closes it. What is under way is answered to nobody.
+    /// - Context: may block.
+    func close() {
+        let left = state.withLock { state -> [DeviceTransfer] in
+            state.isClosed = true
+            defer {
+                state.transfers = [:]
+                state.waiting = []
+            }
+            return state.transfers.values + state.waiting
+        }
+        opener.value?.close()
+        for transfer in left where transfer.ticket != 0 { line.end(transfer.ticket) }
+    }
+
+    var bytes: UInt64 { device.size * UInt64(sectorSize) }
+
+    // MARK: What is asked for
+
+    /// Reads what lies on the device; less at its end, nothing behind it.
+    func read(_ unique: UInt64, at offset: UInt64, _ wanted: Int) {
+        let size = bytes
+        // Without a size there is no end to read to: the driver's side says why.
+        if size == 0 { return probe(unique, .read) }
+        guard offset < size, wanted > 0 else { return channel.send(FuseReply.dataHead(unique, 0)) }
+        let count = Int(min(UInt64(wanted), size - offset))
+        let (range, lead) = blocks(offset, count)
+        start(DeviceTransfer(unique, .read, .read, range, lead: lead, count: count))
+    }
+
+    /// Writes what fits; nothing fits behind the end.
+    func write(_ unique: UInt64, at offset: UInt64, _ data: IOMemory, durable: Bool) {
+        let size = bytes
+        if size == 0 { return probe(unique, .write) }
+        guard isWritable else { return refuse(unique, FuseErrno.badHandle) }
+        guard offset < size else { return refuse(unique, FuseErrno.noSpace) }
+        let count = Int(min(UInt64(data.count), size - offset))
+        guard count > 0 else { return channel.send(FuseReply.written(unique, 0)) }
+        guard let payload = try? IOBuffer(count: count) else { return refuse(unique, FuseErrno.noMemory) }
+        payload.memory.copy(from: data.slice(0, count))
+        let (range, lead) = blocks(offset, count)
+        let isWhole = lead == 0 && Int(range.count) * sectorSize == count
+        let transfer = DeviceTransfer(
+            unique, isWhole ? .write : .patch, .write, range, flags: durable ? .fua : [], lead: lead, count: count,
+            payload: consume payload)
+        startInLine(transfer, isAlone: !isWhole)
+    }
+
+    /// Makes what was written durable.
+    func flush(_ unique: UInt64) {
+        start(DeviceTransfer(unique, .command, .flush, SectorRange(start: 0, count: 0)))
+    }
+
+    /// fallocate(2), as a block device does it: a hole and zeroes read as zeroes afterwards; nothing else is there.
+    func allocate(_ unique: UInt64, at offset: UInt64, _ count: UInt64, mode: UInt32) {
+        let size = bytes
+        if size == 0 { return probe(unique, .write) }
+        guard isWritable else { return refuse(unique, FuseErrno.badHandle) }
+        let keepsSize = mode & 1 != 0
+        let isHole = mode & ~1 == 2 && keepsSize
+        let isZeroes = mode & ~1 == 16
+        let profile = device.disk.profile
+        guard isHole || isZeroes, profile.writeZeroes != .unsupported else {
+            return refuse(unique, FuseErrno.notSupported)
+        }
+        // Whoever punches wants room back: writing zeroes all over a disk is not that.
+        guard isZeroes || profile.writeZeroes == .native else { return refuse(unique, FuseErrno.notSupported) }
+        guard offset < size, count > 0 else { return refuse(unique, FuseErrno.invalid) }
+        guard keepsSize || count <= size - offset else { return refuse(unique, FuseErrno.invalid) }
+        let length = min(count, size - offset)
+        guard (offset | length) % UInt64(blockSize) == 0 else { return refuse(unique, FuseErrno.invalid) }
+        let range = SectorRange(start: offset / UInt64(sectorSize), count: length / UInt64(sectorSize))
+        startInLine(
+            DeviceTransfer(unique, .command, .writeZeroes, range, flags: isZeroes ? .noUnmap : []), isAlone: false)
+    }
+
+    /// The next data (`whence` 3) or hole (4) at or after an offset.
+    /// - Context: may block.
+    func seek(_ unique: UInt64, from offset: UInt64, _ whence: UInt32) {
+        let size = bytes
+        guard whence == 3 || whence == 4 else { return refuse(unique, FuseErrno.invalid) }
+        guard offset < size else { return refuse(unique, size == 0 ? FuseErrno.noDevice : FuseErrno.noSuchAddress) }
+        var sector = offset / UInt64(sectorSize)
+        let end = size / UInt64(sectorSize)
+        while sector < end {
+            switch opener.value?.extents(of: SectorRange(start: sector, count: end - sector)) {
+            case .success(let extents):
+                for extent in extents {
+                    if (extent.kind == .data) == (whence == 3) {
+                        return channel.send(FuseReply.sought(unique, max(offset, sector * UInt64(sectorSize))))
+                    }
+                    sector += extent.count
+                }
+                if extents.isEmpty { return refuse(unique, FuseErrno.ioError) }
+            case .failure(let status): return refuse(unique, status.errno)
+            case nil: return refuse(unique, FuseErrno.noDevice)
+            }
+        }
+        if whence == 4 { return channel.send(FuseReply.sought(unique, size)) }
+        refuse(unique, FuseErrno.noSuchAddress)
+    }
+
+    /// Lets the submitter of what only reads or flushes go, if it is still waited for: its answer is dropped.
+    func giveUp(_ unique: UInt64) -> Bool {
+        let isGivenUp = state.withLock { state -> Bool in
+            if let index = state.waiting.firstIndex(where: { $0.unique == unique && $0.mayBeGivenUp }) {
+                state.waiting.remove(at: index)
+                return true
+            }
+            guard state.transfers[unique]?.mayBeGivenUp == true else { return false }
+            state.transfers[unique] = nil
+            return true
+        }
+        if isGivenUp { refuse(unique, FuseErrno.interrupted) }
+        return isGivenUp
+    }
+
+    // MARK: The way down
+
+    private func blocks(_ offset: UInt64, _ count: Int) -> (range: SectorRange, lead: Int) {
+        let block = UInt64(blockSize)
+        let first = offset / block * block
+        let end = (offset + UInt64(count) + block - 1) / block * block
+        return (
+            SectorRange(start: first / UInt64(sectorSize), count: (end - first) / UInt64(sectorSize)),
+            Int(offset - first)
+        )
+    }
+
+    /// Hears from the driver's side why there is no size: the disk is gone, or has no medium.
+    private func probe(_ unique: UInt64, _ operation: BioOperation) {
+        let range = SectorRange(start: 0, count: UInt64(blockSize / sectorSize))
+        let buffer = operation == .write ? try? IOBuffer(count: blockSize) : nil
+        start(
+            DeviceTransfer(
+                unique, operation == .write ? .write : .read, operation, range, count: blockSize, payload: buffer))
+    }
+
+    private func startInLine(_ transfer: DeviceTransfer, isAlone: Bool) {
+        let range = SectorRange(start: device.start + transfer.range.start, count: transfer.range.count)
+        line.begin(range, isAlone: isAlone, told: { transfer.ticket = $0 }) { [self] in start(transfer) }
+    }
+
+    private func start(_ transfer: DeviceTransfer) {
+        enum Turn { case now, later, never }
+        let turn = state.withLock { state -> Turn in
+            if state.isClosed { return .never }
+            if state.active >= Self.depth {
+                state.waiting.append(transfer)
+                return .later
+            }
+            state.active += 1
+            state.transfers[transfer.unique] = transfer
+            return .now
+        }
+        switch turn {
+        case .now: submit(transfer)
+        case .later: break
+        case .never:
+            refuse(transfer.unique, FuseErrno.noDevice)
+            if transfer.ticket != 0 { line.end(transfer.ticket) }
+        }
+    }
+
+    private func submit(_ transfer: DeviceTransfer) {
+        let unique = transfer.unique
+        switch transfer.kind {
+        case .command:
+            opener.value?.submit(
+                transfer.operation, transfer.range, flags: transfer.flags, data: .none, token: unique)
+        case .write:
+            guard let payload = transfer.payload.take() else { return answer(unique, .noMemory, nil) }
+            opener.value?.submit(
+                .write, transfer.range, flags: transfer.flags, data: .owned(consume payload, count: transfer.bytes),
+                token: unique)
+        case .read, .patch:
+            guard let buffer = try? IOBuffer(count: transfer.bytes) else { return answer(unique, .noMemory, nil) }
+            opener.value?.submit(
+                .read, transfer.range, data: .owned(consume buffer, count: transfer.bytes), token: unique)
+        }
+    }
+
+    // MARK: The way back
+
+    func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
+        answer(token, status, consume buffer)
+    }
+
+    /// What becomes of the table with an answer.
+    private struct Turn {
+        var transfer: DeviceTransfer?
+        var next: DeviceTransfer?
+        var goesOn = false
+    }
+
+    private func answer(_ unique: UInt64, _ status: BlockStatus, _ buffer: consuming IOBuffer?) {
+        var buffer = consume buffer
+        // Taken out before it is answered: whoever gives up finds it, or finds it answered.
+        let turn = state.withLock { state -> Turn in
+            if let transfer = state.transfers[unique], transfer.kind == .patch, !transfer.isWritingBack, status == .ok {
+                transfer.isWritingBack = true
+                return Turn(transfer: transfer, goesOn: true)
+            }
+            var turn = Turn(transfer: state.transfers.removeValue(forKey: unique))
+            if state.isClosed || state.waiting.isEmpty {
+                state.active -= 1
+            } else {
+                let next = state.waiting.removeFirst()
+                state.transfers[next.unique] = next
+                turn.next = next
+            }
+            return turn
+        }
+        if turn.goesOn, let transfer = turn.transfer {
+            guard let blocks = buffer.take(), let payload = transfer.payload.take() else {
+                return answer(unique, .ioError, nil)
+            }
+            blocks.memory.slice(transfer.lead, transfer.count).copy(from: payload.memory)
+            opener.value?.submit(
+                .write, transfer.range, flags: transfer.flags, data: .owned(consume blocks, count: transfer.bytes),
+                token: unique)
+            return
+        }
+        if let transfer = turn.transfer {
+            reply(transfer, status, buffer)
+            if transfer.ticket != 0 { line.end(transfer.ticket) }
+        }
+        if let next = turn.next { submit(next) }
+    }
+
+    private func reply(_ transfer: DeviceTransfer, _ status: BlockStatus, _ buffer: borrowing IOBuffer?) {
+        let unique = transfer.unique
+        switch (status, transfer.kind) {
+        case (.ok, .command): channel.send(FuseReply.error(unique, 0))
+        case (.ok, .write), (.ok, .patch): channel.send(FuseReply.written(unique, transfer.count))
+        case (.ok, .read):
+            switch buffer {
+            case .some(let filled):
+                channel.send(
+                    FuseReply.dataHead(unique, transfer.count), filled.memory.slice(transfer.lead, transfer.count))
+            case .none: refuse(unique, FuseErrno.ioError)
+            }
+        // The device has shrunk meanwhile: that is its end.
+        case (.outOfRange, .read): channel.send(FuseReply.dataHead(unique, 0))
+        case (.outOfRange, _): refuse(unique, FuseErrno.noSpace)
+        default: refuse(unique, status.errno)
+        }
+    }
+
+    private func refuse(_ unique: UInt64, _ error: Int32) { channel.send(FuseReply.error(unique, error)) }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockSystem
+
+/// Threads for what may wait for a driver: opens, closes, attributes.
+///
+/// At most two at a time work for one disk, so a driver that does not come back has two of them and nobody else's. They
+/// exist while there is something to run, and for a moment after.
+final class TreeHelpers: Sendable {
+    // In a struct: a bare closure behind a generic lock is wrapped anew with every look at it.
+    private struct Job: Sendable {
+        let run: @Sendable () -> Void
+    }
+    private struct Line {
+        var jobs: [Job] = []
+        /// Places in the line of those who may run, and threads that do.
+        var turns = 0
+    }
+    private struct State {
+        var lines: [UInt64: Line] = [:]
+        /// Lines with a job that may run, in the order in which they came to have one.
+        var ready: [UInt64] = []
+        var threads = 0
+        var idle = 0
+    }
+    private let state = Lock(State())
+    private let bell = Bell()
+
+    static let perDisk = 2
+    static let threadsMax = 256
+    /// Jobs that may wait for one disk; what comes beyond is refused.
+    static let waitingMax = 4096
+    private static let idleTime = Duration.seconds(1)
+
+    /// Runs `job` soon, after those that came before it for the same disk. False: too many wait for that disk.
+    @discardableResult
+    func run(for disk: UInt64, _ job: @escaping @Sendable () -> Void) -> Bool {
+        enum Wish { case thread, ring, nothing, refuse }
+        let wish = state.withLock { state -> Wish in
+            guard state.lines[disk, default: Line()].jobs.count < Self.waitingMax else { return .refuse }
+            state.lines[disk, default: Line()].jobs.append(Job(run: job))
+            guard state.lines[disk, default: Line()].turns < Self.perDisk else { return .nothing }
+            state.lines[disk, default: Line()].turns += 1
+            state.ready.append(disk)
+            if state.idle >= state.ready.count { return .ring }
+            guard state.threads < Self.threadsMax else { return .nothing }
+            state.threads += 1
+            return .thread
+        }
+        switch wish {
+        case .thread: WorkerThread.detach(name: "pl-tree-help") { [self] in work() }
+        case .ring: bell.ring()
+        case .nothing: break
+        case .refuse: return false
+        }
+        return true
+    }
+
+    /// Threads that there are now.
+    var threads: Int { state.withLock { $0.threads } }
+
+    private func work() {
+        while true {
+            let heard = bell.value
+            if let (disk, job) = take() {
+                job.run()
+                done(disk)
+                continue
+            }
+            state.withLock { $0.idle += 1 }
+            bell.wait(after: heard, until: Instant.now + Self.idleTime)
+            let goesOn = state.withLock { state in
+                state.idle -= 1
+                if state.ready.isEmpty, bell.value == heard {
+                    state.threads -= 1
+                    return false
+                }
+                return true
+            }
+            if !goesOn { return }
+        }
+    }
+
+    private func take() -> (disk: UInt64, job: Job)? {
+        state.withLock { state in
+            while !state.ready.isEmpty {
+                let disk = state.ready.removeFirst()
+                guard var line = state.lines[disk] else { continue }
+                guard !line.jobs.isEmpty else {
+                    Self.endTurn(&state, disk)
+                    continue
+                }
+                let job = line.jobs.removeFirst()
+                state.lines[disk] = line
+                return (disk, job)
+            }
+            return nil
+        }
+    }
+
+    private func done(_ disk: UInt64) {
+        state.withLock { state in
+            if state.lines[disk]?.jobs.isEmpty == false {
+                // This thread takes it, or another one that is before it.
+                state.ready.append(disk)
+            } else {
+                Self.endTurn(&state, disk)
+            }
+        }
+    }
+
+    private static func endTurn(_ state: inout State, _ disk: UInt64) {
+        guard var line = state.lines[disk] else { return }
+        line.turns -= 1
+        state.lines[disk] = line.jobs.isEmpty && line.turns == 0 ? nil : line
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import BlockCore
+internal import BlockSystem
+
+/// Open files: devices, whose I/O goes to the core, and texts.
+extension TreeSession {
+    /// Flags of open(2).
+    private enum OpenFlags {
+        static let access: UInt32 = 3
+        static let nonBlocking: UInt32 = 0o4000
+        static let durable: UInt32 = 0o10000
+    }
+
+    // MARK: Open and close
+
+    func open(_ request: FuseRequest, _ flags: UInt32) {
+        guard let node = own.value.nodes.node(request.node) else { return refuse(request.unique, FuseErrno.noEntry) }
+        switch node {
+        case .file(let key): openDevice(request, key, flags)
+        case .process:
+            guard flags & OpenFlags.access == 0 else { return refuse(request.unique, FuseErrno.accessDenied) }
+            openText(request.unique, node)
+        case .folder, .link: refuse(request.unique, FuseErrno.isDirectory)
+        }
+    }
+
+    private func openText(_ unique: UInt64, _ node: TreeNode) {
+        guard let handle = handles.add(.text(TextFile(node))) else { return refuse(unique, FuseErrno.noDevice) }
+        channel.send(FuseReply.opened(unique, handle: handle, [.direct, .noFlush]))
+    }
+
+    private func openDevice(_ request: FuseRequest, _ key: DeviceKey, _ flags: UInt32) {
+        let unique = request.unique
+        guard let device = key.device(in: registry) else { return refuse(unique, FuseErrno.noDevice) }
+        let isWritable = flags & OpenFlags.access != 0
+        guard !isWritable || !device.isReadOnly else { return refuse(unique, FuseErrno.accessDenied) }
+        let process = Int32(bitPattern: request.process)
+        let user = request.user
+        help(unique, for: device.disk) { [self] in
+            let identity = OpenerIdentity(
+                kind: "fuse", process: process > 0 ? process : nil, user: user,
+                program: process > 0 ? programName(ofProcess: process) : nil)
+            let file = DeviceFile(device, isWritable: isWritable, channel)
+            do throws(DiskError) {
+                try file.open(as: identity, noDelay: flags & OpenFlags.nonBlocking != 0)
+            } catch {
+                if waits.claim(unique) { refuse(unique, error.errno) }
+                return
+            }
+            // Taken back meanwhile, or the tree is at its end: nobody will ever close it.
+            guard waits.claim(unique), let handle = handles.add(.device(file)) else { return file.close() }
+            channel.send(FuseReply.opened(unique, handle: handle, [.direct, .noFlush, .parallelWrites]))
+        }
+    }
+
+    func release(_ unique: UInt64, _ number: UInt64) {
+        let handle = handles.remove(number)
+        refuse(unique, 0)
+        guard case .device(let file)? = handle else { return }
+        // However many wait for this disk: a close is never refused.
+        if !helpers.run(for: file.device.disk.identity, { file.close() }) {
+            WorkerThread.detach(name: "pl-tree-close") { file.close() }
+        }
+    }
+
+    /// Has something done where it may wait for a driver. The body answers if it claims the request.
+    func help(_ unique: UInt64, for disk: Disk?, _ body: @escaping @Sendable () -> Void) {
+        waits.begin(unique)
+        let isTaken = helpers.run(for: disk?.identity ?? 0) { [self] in
+            // Interrupted while it waited for its turn.
+            if waits.isWaiting(unique) { body() }
+        }
+        if !isTaken, waits.claim(unique) { refuse(unique, FuseErrno.tooManyFiles) }
+    }
+
+    // MARK: I/O
+
+    func read(_ unique: UInt64, _ transfer: FuseRequest.Transfer) {
+        switch handles[transfer.handle] {
+        case .device(let file)?:
+            visit(file.device.disk) { file.read(unique, at: transfer.offset, transfer.count) }
+        case .text(let file)?: readText(unique, file, transfer)
+        case .directory?: refuse(unique, FuseErrno.isDirectory)
+        case nil: refuse(unique, FuseErrno.badHandle)
+        }
+    }
+
+    func write(_ unique: UInt64, _ transfer: FuseRequest.Transfer, _ data: IOMemory) {
+        guard let file = handles.device(transfer.handle) else { return refuse(unique, FuseErrno.badHandle) }
+        visit(file.device.disk) {
+            file.write(unique, at: transfer.offset, data, durable: transfer.flags & OpenFlags.durable != 0)
+        }
+    }
+
+    func sync(_ unique: UInt64, _ handle: UInt64) {
+        guard let file = handles.device(handle) else { return refuse(unique, 0) }
+        visit(file.device.disk) { file.flush(unique) }
+    }
+
+    func allocate(_ unique: UInt64, _ handle: UInt64, _ offset: UInt64, _ count: UInt64, _ mode: UInt32) {
+        guard let file = handles.device(handle) else { return refuse(unique, FuseErrno.notSupported) }
+        visit(file.device.disk) { file.allocate(unique, at: offset, count, mode: mode) }
+    }
+
+    func seek(_ unique: UInt64, _ handle: UInt64, _ offset: UInt64, _ whence: UInt32) {
+        guard let file = handles.device(handle) else { return refuse(unique, FuseErrno.invalid) }
+        help(unique, for: file.device.disk) { [self] in
+            if waits.claim(unique) { file.seek(unique, from: offset, whence) }
+        }
+    }
+
+    // MARK: Text
+
+    private func readText(_ unique: UInt64, _ file: TextFile, _ transfer: FuseRequest.Transfer) {
+        // From the start it is made anew: whoever keeps the file open and reads it again sees what is now.
+        if transfer.offset > 0, let part = file.part(at: transfer.offset, transfer.count) {
+            return channel.send(FuseReply.text(unique, part))
+        }
+        help(unique, for: nil) { [self] in
+            let made = text(of: file.node)
+            guard waits.claim(unique) else { return }
+            switch made {
+            case .success(let text):
+                file.set(text)
+                channel.send(FuseReply.text(unique, file.part(at: transfer.offset, transfer.count) ?? []))
+            case .failure(let error): refuse(unique, error.errno)
+            }
+        }
+    }
+
+    private func text(of node: TreeNode) -> Result<String, SystemError> {
+        switch node {
+        case .process(let file): .success(view.text(of: file))
+        default: .failure(SystemError(errno: FuseErrno.noDevice))
+        }
+    }
+}

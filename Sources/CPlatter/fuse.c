@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "cp_fuse.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int platter_fuse_open(void) {
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+int platter_fuse_mount(const char *source, const char *directory, const char *type, const char *options) {
+    return mount(source, directory, type, MS_NOSUID | MS_NODEV, options) < 0 ? -errno : 0;
+}
+
+int platter_unmount(const char *directory, int lazily) {
+    return umount2(directory, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) < 0 ? -errno : 0;
+}
+
+long platter_writev(int fd, const struct iovec *parts, int count) {
+    for (;;) {
+        ssize_t n = writev(fd, parts, count);
+        if (n >= 0) return n;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+int platter_packet_pair(int *first, int *second) {
+    int both[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) < 0) return -errno;
+    int size = 8 << 20;
+    for (int end = 0; end < 2; end++) {
+        setsockopt(both[end], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+        setsockopt(both[end], SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+    }
+    *first = both[0];
+    *second = both[1];
+    return 0;
+}
+
+int platter_receive_descriptor(int socket) {
+    char byte, control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(sizeof(size_t))));
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t n;
+    do n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return -errno;
+    if (n == 0) return 0;
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) return -EPROTO;
+    int fd;
+    memcpy(&fd, CMSG_DATA(head), sizeof fd);
+    if (fd == 0) {
+        fd = fcntl(0, F_DUPFD_CLOEXEC, 3);
+        close(0);
+    }
+    return fd < 0 ? -EPROTO : fd;
+}
+
+int platter_pipe(int *reading, int *writing) {
+    int both[2];
+    if (pipe2(both, O_CLOEXEC) < 0) return -errno;
+    *reading = both[0];
+    *writing = both[1];
+    return 0;
+}
+
+int platter_memory_file(const char *name) {
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+
+int platter_start_program(const char *path, char *const *arguments, char *const *environment, int third, int output,
+                          int errors, int session) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    sigset_t none, usual;
+    sigemptyset(&none);
+    sigfillset(&usual);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &usual);
+    posix_spawnattr_setflags(&attributes, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                  (session ? POSIX_SPAWN_SETSID : 0)));
+    // Numbers above 3 first: what is handed down could itself be 1, 2 or 3.
+    int kept[3] = {-1, -1, -1}, given[3] = {output, errors, third}, error = 0;
+    for (int i = 0; i < 3 && !error; i++) {
+        if (given[i] < 0) continue;
+        kept[i] = fcntl(given[i], F_DUPFD_CLOEXEC, 10);
+        if (kept[i] < 0) error = errno;
+    }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    for (int i = 0; i < 2; i++) {
+        if (kept[i] >= 0) posix_spawn_file_actions_adddup2(&actions, kept[i], i + 1);
+        else posix_spawn_file_actions_addopen(&actions, i + 1, "/dev/null", O_WRONLY, 0);
+    }
+    if (kept[2] >= 0) posix_spawn_file_actions_adddup2(&actions, kept[2], 3);
+    pid_t child = 0;
+    if (!error) error = posix_spawn(&child, path, &actions, &attributes, arguments, environment);
+    for (int i = 0; i < 3; i++)
+        if (kept[i] >= 0) close(kept[i]);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return error ? -error : (int)child;
+}
+
+int platter_wait_program(int child, int milliseconds) {
+    int status = 0;
+    // Kernels before 5.3 have no descriptor for a process: there its end is waited for without a limit.
+    int process = (int)syscall(434 /* SYS_pidfd_open */, child, 0);
+    if (process >= 0) {
+        int ended = platter_wait_readable(process, milliseconds);
+        close(process);
+        if (ended == 0) return -EAGAIN;
+    }
+    pid_t found;
+    do found = waitpid(child, &status, 0);
+    while (found < 0 && errno == EINTR);
+    if (found < 0) return -errno;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+void platter_kill_program(int child) { kill(child, SIGKILL); }
+
+int platter_wait_readable(int fd, int milliseconds) {
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    int n = poll(&wanted, 1, milliseconds);
+    return n < 0 ? (errno == EINTR ? 0 : -errno) : n;
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BlockCore
+import BlockSystem
+import Synchronization
+import Testing
+
+@testable import BlockTree
+
+@Suite struct `A tree in trouble` {
+    @Test func `answers ENODEV from what is open, once the disk was pulled, and lives on`() async throws {
+        // R2, R4 and R5: what is in flight is answered by the deadline, what comes is refused, the handle stays.
+        let kernel = try FakeKernel()
+        let driver = TreeDriver()
+        let disk = try await kernel.add(driver)
+        try await kernel.add(TreeDriver(), "pl1")
+        let file = kernel.open("dev/pl0").handle
+        driver.keep()
+        let read = kernel.sendRead(file, 0, 4096)
+        let write = kernel.sendWrite(file, 8192, [UInt8](repeating: 1, count: 512))
+        let patch = kernel.sendWrite(file, 100, [1])
+        #expect(eventually { driver.keptCount == 3 })
+        _ = await disk.remove(.surprise, deadline: .milliseconds(20))
+        for unique in [read, write, patch] { #expect(kernel.reply(unique)?.error == FuseErrno.noDevice) }
+        #expect(kernel.read(file, 0, 512).error == FuseErrno.noDevice)
+        #expect(kernel.read(file, 1 << 30, 512).error == FuseErrno.noDevice)
+        #expect(kernel.write(file, 0, [UInt8](repeating: 1, count: 512)).error == FuseErrno.noDevice)
+        #expect(kernel.write(file, 3, [1]).error == FuseErrno.noDevice)
+        #expect(kernel.sync(file).error == FuseErrno.noDevice)
+        #expect(kernel.allocate(file, 0, 512, mode: 3).error == FuseErrno.noDevice)
+        #expect(kernel.node("dev/pl0") == 0)
+        #expect(kernel.list("dev") == ["disk", "pl1"])
+        // The late answers: counted by the core, and told to nobody.
+        driver.letGo()
+        #expect(eventually { disk.ledger().late == 3 })
+        #expect(kernel.release(file).error == 0)
+        #expect(kernel.open("dev/pl1").error == 0)
+        await kernel.stop()
+    }
+
+    @Test func `keeps the size of what was pulled while it is open`() async throws {
+        // With the size 0 the kernel would answer reads itself, with an end of the file that is none.
+        let kernel = try FakeKernel()
+        let disk = try await kernel.add(TreeDriver())
+        let node = kernel.node("dev/pl0")
+        _ = await disk.remove(.surprise)
+        let attributes = kernel.call(3, node: node, body: FakeKernel.words(0, 0, 0, 0))
+        #expect(attributes.long(24) == 2048 * 512)
+        await kernel.stop()
+    }
+
+    @Test func `does not wait for a disk that does not answer`() async throws {
+        // R7: the tree of the others works on, and an unmount does not wait.
+        let kernel = try FakeKernel()
+        let stuck = TreeDriver()
+        try await kernel.add(stuck)
+        try await kernel.add(TreeDriver(), "pl1")
+        let file = kernel.open("dev/pl0").handle
+        stuck.keep()
+        let reads = (0..<200).map { kernel.sendRead(file, UInt64($0) * 512, 512) }
+        let other = kernel.open("dev/pl1").handle
+        #expect(kernel.read(other, 0, 4096).body.count == 4096)
+        #expect(kernel.list("dev") == ["disk", "pl0", "pl1"])
+        await kernel.stop()
+        stuck.letGo()
+        _ = reads
+    }
+
+    @Test func `does not wait for an open that does not return`() async throws {
+        let kernel = try FakeKernel()
+        let stuck = TreeDriver()
+        let disk = try await kernel.add(stuck)
+        try await kernel.add(TreeDriver(), "pl1")
+        let gate = Parker()
+        stuck.gate.withLock { $0 = gate }
+        let node = kernel.node("dev/pl0")
+        let opens = (0..<10).map { _ in kernel.send(14, node: node, body: FakeKernel.words(2, 0)) }
+        #expect(stuck.isInOpen.wait(until: .now + .seconds(10)))
+        #expect(kernel.open("dev/pl1").error == 0)
+        #expect(kernel.session.helpers.threads <= TreeHelpers.perDisk + 1)
+        // Interrupted, it is let go; what comes of it is closed again.
+        kernel.send(36, body: FakeKernel.bytes(opens[0]))
+        #expect(kernel.reply(opens[0])?.error == FuseErrno.interrupted)
+        kernel.send(36, body: FakeKernel.bytes(opens[9]))
+        #expect(kernel.reply(opens[9])?.error == FuseErrno.interrupted)
+        stuck.gate.withLock { $0 = nil }
+        gate.raise()
+        for open in opens[1..<9] { #expect(kernel.reply(open)?.error == 0) }
+        #expect(eventually { disk.openers.count == 8 })
+        await kernel.stop()
+    }
+
+    @Test func `lets an interrupted read go after a while, and no write`() async throws {
+        let kernel = try FakeKernel()
+        let driver = TreeDriver()
+        try await kernel.add(driver)
+        let file = kernel.open("dev/pl0").handle
+        driver.keep()
+        let read = kernel.sendRead(file, 0, 512)
+        let write = kernel.sendWrite(file, 0, [UInt8](repeating: 1, count: 512))
+        for unique in [read, write] { kernel.send(36, body: FakeKernel.bytes(unique)) }
+        #expect(kernel.reply(read)?.error == FuseErrno.interrupted)
+        driver.letGo()
+        #expect(kernel.reply(write)?.error == 0)
+        // The read's place is free again, and its answer went nowhere.
+        #expect(kernel.read(file, 0, 512).body == [UInt8](repeating: 1, count: 512))
+        await kernel.stop()
+    }
+
+    @Test func `does not lose an interrupted read that comes in time`() async throws {
+        let kernel = try FakeKernel()
+        let driver = TreeDriver()
+        try await kernel.add(driver)
+        let file = kernel.open("dev/pl0").handle
+        driver.keep()
+        let read = kernel.sendRead(file, 0, 512)
+        kernel.send(36, body: FakeKernel.bytes(read))
+        _ = kernel.lookUp("dev")
+        driver.letGo()
+        #expect(kernel.reply(read)?.error == 0)
+        await kernel.stop()
+    }
+
+    @Test func `goes on when a driver that promised not to keeps its thread`() async throws {
+        // R7: the loop is given to another thread.
+        let kernel = try FakeKernel()
+        let liar = LyingDriver()
+        var options = DiskOptions()
+        options.name = "pl0"
+        options.scansPartitions = false
+        let disk = try await kernel.registry.add(liar, options)
+        try await kernel.add(TreeDriver(), "pl1")
+        let file = kernel.open("dev/pl0").handle
+        let read = kernel.sendRead(file, 0, 512)
+        #expect(liar.sleeps.wait(until: .now + .seconds(10)))
+        #expect(kernel.list("dev") == ["disk", "pl0", "pl1"])
+        #expect(kernel.open("dev/pl1").error == 0)
+        liar.wake.raise()
+        #expect(kernel.reply(read)?.error == 0)
+        #expect(await disk.driverFacts().notes.contains { $0.contains("worker threads") })
+        #expect(kernel.read(file, 0, 512).error == 0)
+        await kernel.stop()
+    }
+
+    @Test func `closes what was open when it ends`() async throws {
+        let kernel = try FakeKernel()
+        let driver = TreeDriver()
+        let disk = try await kernel.add(driver)
+        #expect(kernel.open("dev/pl0").error == 0)
+        kernel.channel.close()
+        #expect(kernel.session.ended.wait(until: .now + .seconds(10)))
+        #expect(eventually { disk.openers.isEmpty })
+        _ = await disk.remove(.safe)
+        #expect(driver.calls().contains("closed"))
+    }
+}
+
+/// Says that it answers at once, and then sleeps in its submit for as long as the test wants it to.
+private final class LyingDriver: BlockDriver {
+    let capacity: UInt64 = 2048
+    let profile: DriverProfile
+    /// Up while somebody sleeps in submit.
+    let sleeps = Parker()
+    let wake = Parker()
+    let calls = Counter()
+
+    init() {
+        var profile = DriverProfile()
+        profile.style = .inline
+        self.profile = profile
+    }
+
+    func submit(_ bio: consuming Bio) {
+        if calls.add() == 1 {
+            sleeps.raise()
+            wake.wait()
+        }
+        bio.memory.zero()
+        bio.complete(.ok)
+    }
+}
