@@ -195,6 +195,7 @@ extension OpenerCore {
             guard takeFor(.claiming, slot) else { continue }
             let token = slot.element.token
             let bytes = slot.element.heldBytes
+            queue.traceAnswer(slot, self, .gone)
             disk.noteExpired(isWrite: slot.element.isWrite, sectors: slot.element.askedSectors, bytes: bytes)
             // From here a late answer may give the slot back, and the submitter fill it anew: nothing more of it.
             slot.element.owner.store(BioSlot.Owner.deadline.rawValue, ordering: .releasing)

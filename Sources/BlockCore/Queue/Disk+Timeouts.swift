@@ -128,6 +128,7 @@ extension OpenerCore {
         }
         disk.noteFailure(.timedOut, isWrite: slot.element.isWrite, sectors: sectors)
         disk.noteTimedOut(bytes: slot.element.heldBytes)
+        queue.traceAnswer(slot, self, .timedOut)
         let token = slot.element.token
         // From here a late answer may give the slot back, and the submitter fill it anew: nothing more of it.
         slot.element.owner.store(BioSlot.Owner.deadline.rawValue, ordering: .releasing)

@@ -23,6 +23,7 @@ extension RequestQueue {
         guard let core = slot.element.core?.object else { invariantBroken("a slot that no opener has") }
         // While it waits nobody is in the submitter's memory.
         core.endLending(slot)
+        traceArrival(slot, core)
         guard !gate.isDead else {
             Completion.answer(slot, .gone)
             return
@@ -36,17 +37,19 @@ extension RequestQueue {
                 return
             }
             guard leads(slot) else { return }
-        } else if limitCell.element.isLimiting, let refusal = cut(slot) {
+        } else if limitCell.element.isLimiting, let refusal = cut(slot, core) {
             Completion.answer(slot, refusal)
             return
         }
-        guard mayGo(slot) else { return }
+        guard mayGo(slot, core) else { return }
+        trace(.gotRequest, slot, core)
         // On another thread than the submitter's: only while the opener is open.
         guard ThreadContext.inside == Unretained(core).bits || core.lend(slot) else {
             Completion.answer(slot, .gone)
             return
         }
         if let timeout { startClock(slot, core.disk, timeout) }
+        trace(.issued, slot, core)
         submitToDriver(slot)
     }
 
@@ -67,19 +70,20 @@ extension RequestQueue {
     }
 
     /// Shortens what is longer than one request may be.
-    private func cut(_ slot: Stable<BioSlot>) -> BlockStatus? {
-        let count = limitCell.element.first(
-            of: slot.element.operation, SectorRange(start: slot.element.sector, count: slot.element.sectorCount))
+    private func cut(_ slot: Stable<BioSlot>, _ core: OpenerCore) -> BlockStatus? {
+        let whole = SectorRange(start: slot.element.sector, count: slot.element.sectorCount)
+        let count = limitCell.element.first(of: slot.element.operation, whole)
         guard count < slot.element.sectorCount else { return nil }
         guard count > 0 else { return .notSupported }
         if slot.element.flags.contains(.noWait), RequestPlan.isAtStart(slot) { return .again }
         // Claimed by a deadline: the answer that is given now is counted as a late one.
         guard Completion.withClaim(slot, { RequestPlan.cut(slot, to: count) }), !gate.isDead else { return .gone }
+        traceSplit(slot, core, whole: whole, rest: whole.start + count)
         return nil
     }
 
     /// Whether it may go to the driver now; otherwise it waits, or was answered.
-    private func mayGo(_ slot: Stable<BioSlot>) -> Bool {
+    private func mayGo(_ slot: Stable<BioSlot>, _ core: OpenerCore) -> Bool {
         if room.isPaused {
             // A place at the driver is not kept by what cannot use it.
             if let next = giveTagBack(slot) { start(next) }
@@ -91,9 +95,13 @@ extension RequestQueue {
             }
         }
         guard let tags, !slot.element.todo.contains(.tag) else { return true }
+        // What waits may be another thread's at once: nothing of it is read afterwards.
+        let step = TraceStep(slot, core)
         switch tags.take(slot, for: self) {
         case .goes: return true
-        case .waits: return false
+        case .waits:
+            trace(.sleepsForRequest, step)
+            return false
         case .dead: return refuse(slot, .gone)
         case .again: return refuse(slot, .again)
         }

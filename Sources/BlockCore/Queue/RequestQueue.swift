@@ -31,11 +31,16 @@ final class RequestQueue: Sendable {
     /// Whether the watch over what takes too long is set.
     let isTimerSet = Atomic<Bool>(false)
     let timerTag = Reaper.shared.newTag()
+    /// Whether ``tracer`` is there; a change becomes a matter of the careful way with ``lookAgain()``.
+    let isTraced = Atomic<Bool>(false)
+    /// Who writes down what happens here.
+    let tracer = Lock<TraceWriter?>(nil)
     private let workers: DiskWorkers
     private let keepsStyle: Bool
     private let capacityCell: Atomic<UInt64>
     /// The driver, until it is let go; a bare address, because a reference on the hot path would be counted. Its lowest
-    /// bit says that there is more to look at than where the driver is: limits, tags, a pause, a timeout.
+    /// bit says that there is more to look at than where the driver is: limits, tags, a pause, a
+    /// timeout, a trace.
     private let link: Atomic<UInt>
     private static let carefully: UInt = 1
     private let look = Lock(())
@@ -113,7 +118,9 @@ final class RequestQueue: Sendable {
     func lookAgain() { look.withLock { _ in setCarefulBit() } }
 
     private func setCarefulBit() {
-        if tags != nil || timeout != nil || room.isPaused || limitCell.element.isLimiting {
+        if tags != nil || timeout != nil || room.isPaused || limitCell.element.isLimiting
+            || isTraced.load(ordering: .relaxed)
+        {
             link.bitwiseOr(Self.carefully, ordering: .sequentiallyConsistent)
         } else {
             link.bitwiseAnd(~Self.carefully, ordering: .sequentiallyConsistent)

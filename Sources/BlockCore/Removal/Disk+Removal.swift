@@ -402,6 +402,7 @@ extension Disk {
                 }
                 return (run.takeWaiters(), unpublish(&state, run, mode))
             }
+            queue.endTrace()
             guard let (waiters, report) = waiters else {
                 registry.removeOwing(self, ifDone: true)
                 return
@@ -432,6 +433,7 @@ extension Disk {
         for _ in 0..<opens { queue.driver?.closed() }
         // 3 The last call, exactly once.
         queue.driver?.released()
+        queue.endTrace()
         // 4 No reference of ours is left, and nothing of it is counted any more: the books are closed.
         letDriverGo()
         let fault = checkLedger()

@@ -35,6 +35,7 @@ enum Completion {
             return
         }
         let queue = core.queue
+        queue.traceAnswer(slot, core, status)
         var wasFlush = slot.element.todo.contains(.planned) && slot.element.todo.contains(.flushing)
         let afterwards = queue.takeBack(slot, core)
         if status != .ok { wasFlush = false }
@@ -62,6 +63,7 @@ enum Completion {
             return
         }
         let queue = core.queue
+        queue.trace(.requeued, slot, core)
         // It may lead a flush, and goes on to: those who share it wait for the command that is yet to come.
         let afterwards = queue.takeBack(slot, core, keepsFlush: true)
         giveUpClaim(slot)

@@ -21,6 +21,8 @@ struct Todo: OptionSet {
     static let lent = Todo(rawValue: 64)
     /// Passes a frozen gate: the remover's own flush.
     static let privileged = Todo(rawValue: 128)
+    /// Its coming was written down by a trace, so its further steps are, too.
+    static let traced = Todo(rawValue: 256)
 }
 
 /// An I/O as it was asked for, while its slot carries one step of it after the other.

@@ -204,6 +204,10 @@ final class StackEngine: Sendable {
             answer(seat, .ioError)
             return
         }
+        if window.lower.device.disk.isTraced, operation != .flush, let disk = holder.disk {
+            let start = window.start + (range.start - window.lowerStart)
+            window.lower.device.traceRemap(operation, flags, range, from: (disk.number, start))
+        }
         opener.submit(
             operation, range, flags: flags, data: operation.hasData ? .borrowed(memory) : .none, token: UInt64(seat))
     }
