@@ -37,6 +37,7 @@ struct Platter: AsyncParsableCommand {
             ExportVerb.self,
             UnexportVerb.self,
             EventsVerb.self,
+            TraceVerb.self,
             DoctorVerb.self,
         ])
 
@@ -45,7 +46,7 @@ struct Platter: AsyncParsableCommand {
 
     static func main() {
         // Before any thread exists, so that none of them can be the one that a signal ends.
-        if CommandLine.arguments.dropFirst().first == "serve" { HostSignals.hold() }
+        if ["serve", "trace"].contains(CommandLine.arguments.dropFirst().first) { HostSignals.hold() }
         // Detached: the main actor never gets its thread back.
         Task.detached { Host.exit(await run(Array(CommandLine.arguments.dropFirst()))) }
         let never = Parker()

@@ -73,6 +73,35 @@ public struct ControlClient: Sendable {
         }
     }
 
+    /// A disk's trace as it is written; ends with the disk, or when the task is cancelled.
+    /// - Parameter ready: called once the daemon has agreed, before the first bytes.
+    public func trace(
+        _ name: String, _ query: TraceQuery, ready: () throws -> Void, _ deliver: ([UInt8]) throws -> Void
+    ) async throws {
+        let head = head(.traceDisk, name, query: query.parameters, length: nil, ifMatch: nil)
+        try await withConnection(head, body: nil) { inbound in
+            var status = 200
+            var failure: [UInt8] = []
+            for try await part in inbound {
+                switch part {
+                case .head(let head):
+                    status = Int(head.status.code)
+                    if status < 300 { try ready() }
+                case .body(let buffer):
+                    let bytes = Array(buffer.readableBytesView)
+                    if status < 300 { try deliver(bytes) } else { failure += bytes }
+                case .end: break
+                }
+            }
+            if status >= 300 { throw try ControlJSON.decode(Problem.self, from: failure) }
+        }
+    }
+
+    /// Ends a disk's trace: whoever reads it gets the rest, and then the end.
+    public func stopTrace(_ name: String) async throws {
+        _ = try await send(.stopTrace, name, as: StoppedTrace.self)
+    }
+
     private func exchange(
         _ route: ControlRoute, _ name: String, query: [(String, String)], body: (any Encodable)?, ifMatch: String?
     ) async throws -> (Int, [UInt8]) {

@@ -51,6 +51,8 @@ struct ControlResponder: Sendable {
         case .freezeDisk:
             return try .document(await service.freeze(name, try await body(request, context), ifMatch: ifMatch))
         case .thawDisk: return try .document(await service.thaw(name, ifMatch: ifMatch))
+        case .traceDisk: return try trace(name, request, context)
+        case .stopTrace: return try .document(service.stopTrace(name))
         case .insertMedium:
             return try .document(await service.insert(name, try await body(request, context), ifMatch: ifMatch))
         case .ejectMedium:
@@ -102,6 +104,23 @@ struct ControlResponder: Sendable {
         }
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"], body: body)
+    }
+
+    private func trace(_ name: String, _ request: Request, _ context: ControlContext) throws -> Response {
+        let query = TraceQuery { key in request.uri.queryParameters[key[...]].map(String.init) }
+        let feed = try service.trace(name, query)
+        // A listener that hangs up ends it at once, whether or not there is I/O.
+        context.channel.closeFuture.whenComplete { _ in feed.trace.stop() }
+        let body = ResponseBody { writer in
+            for await _ in feed.wakes {
+                let (bytes, isLast) = feed.take()
+                if !bytes.isEmpty { try await writer.write(ByteBuffer(bytes: bytes)) }
+                if isLast { break }
+            }
+            try await writer.finish(nil)
+        }
+        return Response(
+            status: .ok, headers: [.contentType: "application/octet-stream", .cacheControl: "no-store"], body: body)
     }
 
     private static func ifMatch(_ request: Request) throws -> DiskTag? {

@@ -4,7 +4,7 @@
 /// against it in both directions.
 public enum ControlRoute: CaseIterable, Sendable {
     case listDisks, addDisk, showDisk, diskPartitions, removeDisk, cancelRemoval, resizeDisk, setDisk, rescanDisk
-    case freezeDisk, thawDisk
+    case freezeDisk, thawDisk, traceDisk, stopTrace
     case insertMedium, ejectMedium
     case quarantine
     case listExports, addExport, removeExport
@@ -17,7 +17,7 @@ public enum ControlRoute: CaseIterable, Sendable {
         case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk,
             .insertMedium, .ejectMedium, .addExport:
             "POST"
-        case .removeExport: "DELETE"
+        case .removeExport, .stopTrace: "DELETE"
         default: "GET"
         }
     }
@@ -35,6 +35,7 @@ public enum ControlRoute: CaseIterable, Sendable {
         case .rescanDisk: "/v1/disks/{name}/rescan"
         case .freezeDisk: "/v1/disks/{name}/freeze"
         case .thawDisk: "/v1/disks/{name}/thaw"
+        case .traceDisk, .stopTrace: "/v1/disks/{name}/trace"
         case .insertMedium: "/v1/disks/{name}/insert"
         case .ejectMedium: "/v1/disks/{name}/eject"
         case .quarantine: "/v1/quarantine"

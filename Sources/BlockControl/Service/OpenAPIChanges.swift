@@ -99,6 +99,39 @@ extension OpenAPIDocument {
                 }
               }
             },
+            "/v1/disks/{name}/trace": {
+              "get": {
+                "operationId": "traceDisk",
+                "summary": "Each step of its I/O as it happens, in the binary format of blktrace",
+                "parameters": [
+                  {"$ref": "#/components/parameters/Name"},
+                  {"name": "actions", "in": "query", "schema": {"type": "string"}},
+                  {"name": "start", "in": "query", "schema": {"type": "integer"}},
+                  {"name": "end", "in": "query", "schema": {"type": "integer"}},
+                  {"name": "pid", "in": "query", "schema": {"type": "integer"}},
+                  {"name": "buffer", "in": "query", "schema": {"type": "integer"}}
+                ],
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              },
+              "delete": {
+                "operationId": "stopTrace",
+                "summary": "End the trace that runs, whoever reads it",
+                "parameters": [{"$ref": "#/components/parameters/Name"}],
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"type": "object"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
             "/v1/disks/{name}/insert": {
               "post": {
                 "operationId": "insertMedium",

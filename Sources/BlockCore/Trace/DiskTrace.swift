@@ -111,6 +111,10 @@ extension Disk {
         return trace
     }
 
+    /// Ends the trace that runs, whoever has begun it; false: none did.
+    @discardableResult
+    public func stopTrace() -> Bool { queue.endTrace() }
+
     /// Whether a trace runs.
     public var isTraced: Bool { queue.isTraced.load(ordering: .relaxed) }
 }

@@ -13,11 +13,13 @@ extension RequestQueue {
         lookAgain()
     }
 
-    /// The disk is at its end: no more comes.
-    func endTrace() {
+    /// No more comes. False: there was none.
+    @discardableResult
+    func endTrace() -> Bool {
         let last = tracer.withLock { $0.take() }
         noteTracer()
         last?.end()
+        return last != nil
     }
 
     private var trace: TraceWriter? {

@@ -85,7 +85,12 @@ public enum HostFile {
 
     /// Writes all of the text to an open descriptor.
     public static func write(_ descriptor: Int32, _ text: String) throws(SystemError) {
-        var rest = ArraySlice(Array(text.utf8))
+        try write(descriptor, Array(text.utf8))
+    }
+
+    /// Writes all of the bytes to an open descriptor.
+    public static func write(_ descriptor: Int32, _ bytes: [UInt8]) throws(SystemError) {
+        var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 {

@@ -2,7 +2,7 @@
 
 internal import Glibc
 
-/// The signals that end a daemon, taken by a thread of its own instead of a handler.
+/// The signals that end a daemon or a recording, taken by a thread of its own instead of a handler.
 public enum HostSignals {
     /// A signal that asks the process to end.
     public enum Ending: Int32, Sendable {
