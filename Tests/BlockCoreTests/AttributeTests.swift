@@ -54,6 +54,8 @@ extension BlockDevice {
         let device = disk.part0
         let expected = [
             "alignment_offset": "0\n", "capability": "0\n", "dev": "259:\(disk.number.minor)\n",
+            "inflight": "       0        0\n",
+            "stat": Array(repeating: "       0", count: 17).joined(separator: " ") + "\n", "queue/iostats": "1\n",
             "discard_alignment": "0\n", "diskseq": "\(disk.sequence)\n", "events": "", "events_async": "",
             "events_poll_msecs": "-1\n", "ext_range": "256\n", "hidden": "0\n", "partscan": "0\n", "range": "0\n",
             "removable": "0\n", "ro": "0\n", "size": "4096\n",
@@ -77,8 +79,8 @@ extension BlockDevice {
         let writable = device.attributes().filter(\.isWritable).map(\.path)
         #expect(
             writable == [
-                "events_poll_msecs", "device/delete", "queue/discard_max_bytes", "queue/max_sectors_kb",
-                "queue/write_cache",
+                "events_poll_msecs", "device/delete", "queue/discard_max_bytes", "queue/iostats",
+                "queue/max_sectors_kb", "queue/write_cache",
             ])
         #expect(device.attributes().filter { !$0.isReadable }.map(\.path) == ["device/delete"])
         #expect(await disk.remove().word == "removed")
@@ -123,6 +125,8 @@ extension BlockDevice {
         let part = try disk.addPartition(number: 3, start: 9, size: 64)
         let expected = [
             "alignment_offset": "3584\n", "dev": "259:\(part.number.minor)\n", "discard_alignment": "3584\n",
+            "inflight": "       0        0\n",
+            "stat": Array(repeating: "       0", count: 17).joined(separator: " ") + "\n",
             "partition": "3\n", "ro": "0\n", "size": "64\n", "start": "9\n",
             "uevent": "MAJOR=259\nMINOR=\(part.number.minor)\nDEVNAME=d0p3\nDEVTYPE=partition\n"
                 + "DISKSEQ=\(disk.sequence)\nPARTN=3\n",

@@ -10,6 +10,11 @@ enum DeviceAttributes {
             Attribute("alignment_offset", { String($0.alignmentOffset) }),
             // A hidden disk has a number, and nobody is told of it.
             Attribute("dev", if: { !$0.disk.options.isHidden }, { "\($0.number.major):\($0.number.minor)" }),
+            Attribute("inflight") { device in
+                let now = device.disk.underWay(in: device.partitionNumber == 0 ? nil : device.partitionNumber)
+                return AttributeText.right(now.reads, 8) + " " + AttributeText.right(now.others, 8)
+            },
+            Attribute("stat", { $0.statistics().statText }),
             Attribute("discard_alignment", { String($0.discardAlignment) }),
             Attribute("ro", { AttributeText.flag($0.isReadOnly) }),
             Attribute("size", { String($0.size) }),

@@ -51,6 +51,11 @@ enum QueueAttributes {
             "queue/io_timeout", if: { $0.partitionNumber == 0 && $0.disk.queue.timeout != nil },
             { String(($0.disk.queue.timeout?.nanoseconds ?? 0) / 1_000_000) }),
         Attribute(
+            "queue/iostats", if: isDisk, show: { AttributeText.flag($0.disk.queue.isCounting) },
+            store: { device, value, _ throws(AttributeError) in
+                device.disk.queue.setCounting(try AttributeText.number(value, of: "iostats") != 0)
+            }),
+        Attribute(
             "queue/nr_requests", if: { $0.partitionNumber == 0 && $0.disk.queue.tags != nil },
             { String($0.disk.queue.tags?.depth ?? 0) }),
         Attribute("queue/rotational", if: isDisk, { AttributeText.flag($0.disk.profile.isRotational) }),

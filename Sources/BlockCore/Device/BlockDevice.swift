@@ -88,6 +88,7 @@ public final class BlockDevice: Sendable {
         /// A partition's counters, taken at the first open.
         var cells: UsageCells?
         var baseline: [UInt64] = []
+        var busyBaseline: UInt64 = 0
     }
     private let rest: Lock<Rest>
 
@@ -171,6 +172,24 @@ public final class BlockDevice: Sendable {
     /// The counters. For a partition that was never opened, zeroes.
     public func statistics() -> DiskStatistics {
         if isWholeDisk { return disk.statistics() }
+        guard let (cells, busy) = rest.withLock({ rest in rest.cells.map { ($0, rest.busyBaseline) } }) else {
+            return DiskStatistics()
+        }
+        var now = countedStatistics()
+        if now.inFlight > 0 { cells.moveBusy(to: Instant.now.nanoseconds, wasBusy: true) }
+        now.busyNanoseconds = cells.busyNanoseconds &- busy
+        return now
+    }
+
+    var isBusy: Bool {
+        guard let (cells, baseline) = rest.withLock({ rest in rest.cells.map { ($0, rest.baseline) } }) else {
+            return false
+        }
+        return DiskStatistics.isBusy(cells, baseline: baseline)
+    }
+
+    func countedStatistics() -> DiskStatistics {
+        if isWholeDisk { return disk.countedStatistics() }
         return rest.withLock { rest in
             rest.cells.map { DiskStatistics($0, baseline: rest.baseline) } ?? DiskStatistics()
         }
@@ -181,6 +200,7 @@ public final class BlockDevice: Sendable {
         return rest.withLock { rest in
             if rest.cells == nil, let cells = UsageCells() {
                 rest.baseline = DiskStatistics.baseline(of: cells)
+                rest.busyBaseline = cells.busyNanoseconds
                 rest.cells = cells
             }
             return rest.cells

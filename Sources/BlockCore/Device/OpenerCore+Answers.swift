@@ -6,18 +6,28 @@ internal import Synchronization
 /// The way back: statistics, then the submitter, then the slot.
 extension OpenerCore {
     /// Statistics, then the submitter, then the slot.
-    func deliver(_ slot: Stable<BioSlot>, _ status: BlockStatus) {
+    func deliver(_ slot: Stable<BioSlot>, _ status: BlockStatus) { deliver(slot, status, isCounted: true) }
+
+    /// The same for one that the statistics leave out.
+    @inline(never)
+    func deliverUncounted(_ slot: Stable<BioSlot>, _ status: BlockStatus) { deliver(slot, status, isCounted: false) }
+
+    @inline(__always)
+    private func deliver(_ slot: Stable<BioSlot>, _ status: BlockStatus, isCounted: Bool) {
         let isInside = ThreadContext.inside == Unretained(self).bits
         let operation = slot.element.operation
         let group = DiskStatistics.group(of: operation)
-        cells.count(slot.element.sectorCount, at: group * 3)
-        partitionCells?.count(slot.element.sectorCount, at: group * 3)
-        if isInside, own.element.batchStart != 0 {
-            own.element.batchCounts[group] &+= 1
+        if isCounted {
+            cells.count(slot.element.sectorCount, at: group * 3)
+            partitionCells?.count(slot.element.sectorCount, at: group * 3)
+            if isInside, own.element.batchStart != 0 {
+                own.element.batchCounts[group] &+= 1
+            } else {
+                let now = Instant.now.nanoseconds
+                noteTime(now &- slot.element.start, group, now)
+            }
         } else {
-            let spent = Instant.now.nanoseconds &- slot.element.start
-            cells.add(spent, to: group * 3 + 2)
-            partitionCells?.add(spent, to: group * 3 + 2)
+            endLeftOut(slot)
         }
         if status != .ok {
             disk.noteFailure(status, isWrite: slot.element.isWrite, sectors: slot.element.sectorCount)
@@ -140,10 +150,20 @@ extension OpenerCore {
     var inFlight: Int {
         var count = 0
         for index in 0..<slotCount
-        where slab.advanced(by: index).element.phase.load(ordering: .relaxed) == BioSlot.Phase.entered.rawValue {
-            count += 1
-        }
+        where BioSlot.Phase.isInside(slab.advanced(by: index).element.phase.load(ordering: .relaxed)) { count += 1 }
         return count
+    }
+
+    /// The same in reads and others, without what the statistics leave out.
+    var underWay: (reads: Int, others: Int) {
+        var found = (reads: 0, others: 0)
+        for index in 0..<slotCount {
+            let slot = slab.advanced(by: index)
+            let phase = slot.element.phase.load(ordering: .acquiring)
+            guard BioSlot.Phase.isInside(phase), !slot.element.todo.contains(.uncounted) else { continue }
+            if phase == BioSlot.Phase.enteredRead.rawValue { found.reads += 1 } else { found.others += 1 }
+        }
+        return found
     }
 
     // MARK: Memory of the submitter's, on other threads
@@ -187,7 +207,7 @@ extension OpenerCore {
             let slot = slab.advanced(by: index)
             // Between the count and its outcome lie a few instructions of the submitter: wait for them, not longer.
             while slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entering.rawValue { yieldThread() }
-            guard slot.element.phase.load(ordering: .acquiring) == BioSlot.Phase.entered.rawValue else { continue }
+            guard BioSlot.Phase.isInside(slot.element.phase.load(ordering: .acquiring)) else { continue }
             guard slot.element.mine.load(ordering: .sequentiallyConsistent) == 0 else {
                 result.delivering += 1
                 continue

@@ -35,6 +35,7 @@ final class OpenerCore: @unchecked Sendable {
     let queue: RequestQueue
     let cells: UsageCells
     let partitionCells: UsageCells?
+    let latency: LatencyCells
     let sink: any BioSink
     /// Who hears of the disk's end, and for whom it claims.
     let standing: Lock<Standing>
@@ -85,6 +86,7 @@ final class OpenerCore: @unchecked Sendable {
         queue = device.disk.queue
         cells = device.disk.queue.gate.cells
         partitionCells = device.takeCells()
+        latency = device.disk.latency
         self.mode = mode
         self.record = record
         self.id = id
@@ -309,13 +311,14 @@ final class OpenerCore: @unchecked Sendable {
         let generation = slot.element.generation.load(ordering: .relaxed)
         slot.element.generation.store(generation &+ 1, ordering: .relaxed)
         // Release: the deadline's walk that sees `entered` sees the slot as it was filled.
-        slot.element.phase.store(BioSlot.Phase.entered.rawValue, ordering: .releasing)
-        let toDevice = slot.element.operation != .read
+        let isRead: UInt32 = slot.element.operation == .read ? 1 : 0
+        slot.element.phase.store(BioSlot.Phase.entered.rawValue | isRead << 2, ordering: .releasing)
         slot.element.start =
-            !isForeign && own.element.batchStart != 0 ? own.element.batchStart : Instant.now.nanoseconds
+            !isForeign && own.element.batchStart != 0 ? own.element.batchStart : startAlone()
         if slot.element.operation == .flush { slot.element.flushMark = disk.volatileSectors }
-        cells.add(1, to: toDevice ? DiskStatistics.startedWrites : DiskStatistics.startedReads)
-        partitionCells?.add(1, to: toDevice ? DiskStatistics.startedWrites : DiskStatistics.startedReads)
+        let started = DiskStatistics.startedOthers &- Int(isRead)
+        cells.add(1, to: started)
+        partitionCells?.add(1, to: started)
         let cells = cells
         let outer = ThreadContext.inside
         ThreadContext.inside = isForeign ? Self.foreign : Unretained(self).bits
@@ -431,6 +434,7 @@ final class OpenerCore: @unchecked Sendable {
         guard own.element.batchStart == 0 else { return }
         own.element.batchUsage = queue.usageBefore()
         own.element.batchStart = Instant.now.nanoseconds
+        noteBusy(own.element.batchStart, isEnd: false)
         if cells.enter(1) {
             own.element.batchHoldsLease = true
         } else {
@@ -440,7 +444,8 @@ final class OpenerCore: @unchecked Sendable {
 
     func endBatch() {
         guard own.element.batchStart != 0 else { return }
-        let elapsed = Instant.now.nanoseconds &- own.element.batchStart
+        let now = Instant.now.nanoseconds
+        let elapsed = now &- own.element.batchStart
         if elapsed > SubmitWatch.slow { queue.noteSlowBatch(own.element.batchUsage, took: elapsed) }
         let inline =
             own.element.batchCounts[0] &+ own.element.batchCounts[1] &+ own.element.batchCounts[2]
@@ -452,8 +457,10 @@ final class OpenerCore: @unchecked Sendable {
                 let spent = share &* own.element.batchCounts[group]
                 cells.add(spent, to: group * 3 + 2)
                 partitionCells?.add(spent, to: group * 3 + 2)
+                latency.record(share, group: group, count: own.element.batchCounts[group])
                 own.element.batchCounts[group] = 0
             }
+            noteBusy(now, isEnd: true)
         }
         own.element.batchStart = 0
         if own.element.batchHoldsLease {

@@ -35,6 +35,10 @@ public final class Disk: Sendable {
     /// For a disk whose medium can be changed; nil: this one's cannot.
     let media: DiskMedia?
     private let baseline: [UInt64]
+    private let busyBaseline: UInt64
+    /// How long its I/O took.
+    let latency = LatencyCells()
+    let accounts = Accounts()
     let readOnly: Atomic<Bool>
 
     struct State {
@@ -122,6 +126,7 @@ public final class Disk: Sendable {
         addedAt = Instant.wallClock
         readOnly = Atomic(options.isReadOnly || profile.isReadOnly)
         baseline = DiskStatistics.baseline(of: gate.cells)
+        busyBaseline = gate.cells.busyNanoseconds
         // Before the size is read: a medium that is changed in between is noticed by its number.
         media = driver.media.map { DiskMedia($0, current: driver.medium.number) }
         queue = RequestQueue(
@@ -138,7 +143,10 @@ public final class Disk: Sendable {
         registry.disksAlive.add()
     }
 
-    deinit { registry.disksAlive.add(-1) }
+    deinit {
+        latency.giveBack()
+        registry.disksAlive.add(-1)
+    }
 
     // MARK: What it is
 
@@ -170,16 +178,31 @@ public final class Disk: Sendable {
     public var deviceLimit: Int { options.isHidden || !profile.takesPartitions ? 1 : DiskRegistry.deviceLimit }
 
     /// The counters of the whole disk.
-    public func statistics() -> DiskStatistics { DiskStatistics(queue.gate.cells, baseline: baseline) }
+    public func statistics() -> DiskStatistics {
+        let cells = queue.gate.cells
+        var now = countedStatistics()
+        // What is under way was busy until now.
+        if now.inFlight > 0 { cells.moveBusy(to: Instant.now.nanoseconds, wasBusy: true) }
+        now.busyNanoseconds = cells.busyNanoseconds &- busyBaseline
+        now.flushCommands = DiskStatistics.Group(
+            completed: accounts.flushCommands.load(ordering: .relaxed),
+            nanoseconds: accounts.flushCommandNanoseconds.load(ordering: .relaxed))
+        return now
+    }
+
+    var isBusy: Bool { DiskStatistics.isBusy(queue.gate.cells, baseline: baseline) }
+    func countedStatistics() -> DiskStatistics { DiskStatistics(queue.gate.cells, baseline: baseline) }
 
     /// What became of everything it accepted.
     public func ledger() -> Ledger {
         let expired = UInt64(clamping: faults.expired.value)
         let failed = UInt64(clamping: faults.failed.value)
-        let now = statistics()
+        let now = countedStatistics()
+        // The statistics may leave some out; the books have all.
         let completed =
             now.reads.completed + now.writes.completed + now.discards.completed + now.flushes.completed
-        let accepted = now.startedReads + now.startedOthers
+            + accounts.uncountedCompleted.load(ordering: .relaxed)
+        let accepted = now.startedReads + now.startedOthers + accounts.uncountedStarted.load(ordering: .relaxed)
         let answered = completed + expired
         return Ledger(
             accepted: accepted, ok: completed > failed ? completed - failed : 0, failed: failed, expired: expired,
@@ -207,7 +230,8 @@ public final class Disk: Sendable {
 
     /// Sectors written since the add that were not forced onto the medium each by itself: what a flush has to do.
     var volatileSectors: UInt64 {
-        let written = queue.gate.cells.total(of: 4) &- baseline[4]
+        let written =
+            queue.gate.cells.total(of: 4) &- baseline[4] &+ accounts.uncountedWrittenSectors.load(ordering: .relaxed)
         let durable = UInt64(clamping: faults.durableSectors.value)
         return written > durable ? written - durable : 0
     }
@@ -216,6 +240,7 @@ public final class Disk: Sendable {
     func noteFailure(_ status: BlockStatus, isWrite: Bool, sectors: UInt64) {
         if status == .dropped { faults.dropped.add() }
         faults.failed.add()
+        accounts.add(status)
         if isWrite { faults.failedWriteSectors.add(Int(clamping: sectors)) }
     }
 

@@ -121,10 +121,13 @@ extension OpenerCore {
         queue.endFlush(slot, &afterwards)
         let sectors = slot.element.askedSectors
         let group = DiskStatistics.group(of: slot.element.askedOperation)
-        let spent = Instant.now.nanoseconds &- slot.element.start
-        for cells in [cells, partitionCells].compactMap(\.self) {
+        if slot.element.todo.contains(.uncounted) {
+            endLeftOut(slot)
+        } else {
+            let now = Instant.now.nanoseconds
             cells.count(sectors, at: group * 3)
-            cells.add(spent, to: group * 3 + 2)
+            partitionCells?.count(sectors, at: group * 3)
+            noteTime(now &- slot.element.start, group, now)
         }
         disk.noteFailure(.timedOut, isWrite: slot.element.isWrite, sectors: sectors)
         disk.noteTimedOut(bytes: slot.element.heldBytes)

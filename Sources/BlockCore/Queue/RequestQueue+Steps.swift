@@ -21,6 +21,7 @@ extension RequestQueue {
     /// Hands a slot to the driver, or lets it wait. Only with a lease of the slot's held.
     func dispatchCarefully(_ slot: Stable<BioSlot>) {
         guard let core = slot.element.core?.object else { invariantBroken("a slot that no opener has") }
+        if !isCounting, slot.element.todo.isDisjoint(with: [.underWay, .uncounted]) { core.leaveOut(slot) }
         // While it waits nobody is in the submitter's memory.
         core.endLending(slot)
         traceArrival(slot, core)
@@ -49,6 +50,7 @@ extension RequestQueue {
             return
         }
         if let timeout { startClock(slot, core.disk, timeout) }
+        if slot.element.operation == .flush { core.disk.noteFlushCommand() }
         trace(.issued, slot, core)
         submitToDriver(slot)
     }
@@ -134,6 +136,7 @@ extension RequestQueue {
         slot.element.todo.remove(.flushing)
         guard slot.element.todo.contains(.leadsFlush) else { return }
         slot.element.todo.remove(.leadsFlush)
+        slot.element.core?.use { $0.disk.noteFlushCommandEnd() }
         (afterwards.sharing, afterwards.leader) = room.flushAnswered()
         afterwards.leader?.element.todo.insert(.leadsFlush)
     }

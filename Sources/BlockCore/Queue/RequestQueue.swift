@@ -17,6 +17,8 @@ final class RequestQueue: Sendable {
     private let isDemoted = Atomic<Bool>(false)
     /// Flushes go to the driver: it has a write cache, and nobody has said that it can be relied on.
     private let writeCache: Atomic<Bool>
+    /// I/O is counted in the statistics.
+    let countsIO = Atomic<Bool>(true)
     /// Its batches are measured. Here, too, because it is read for each batch.
     private let isSuspected = Atomic<Bool>(false)
     /// What waits here instead of at the driver, and why.
@@ -40,7 +42,7 @@ final class RequestQueue: Sendable {
     private let capacityCell: Atomic<UInt64>
     /// The driver, until it is let go; a bare address, because a reference on the hot path would be counted. Its lowest
     /// bit says that there is more to look at than where the driver is: limits, tags, a pause, a
-    /// timeout, a trace.
+    /// timeout, a trace, no statistics.
     private let link: Atomic<UInt>
     private static let carefully: UInt = 1
     private let look = Lock(())
@@ -118,7 +120,7 @@ final class RequestQueue: Sendable {
     func lookAgain() { look.withLock { _ in setCarefulBit() } }
 
     private func setCarefulBit() {
-        if tags != nil || timeout != nil || room.isPaused || limitCell.element.isLimiting
+        if tags != nil || timeout != nil || room.isPaused || limitCell.element.isLimiting || !isCounting
             || isTraced.load(ordering: .relaxed)
         {
             link.bitwiseOr(Self.carefully, ordering: .sequentiallyConsistent)

@@ -18,8 +18,13 @@ struct BioSlot: ~Copyable {
         case filled = 1
         /// On its way through the gate: either `entered` or back to `filled` within a few instructions.
         case entering = 2
-        /// Counted, and the driver's.
+        /// Counted, and the driver's; anything but a read.
         case entered = 3
+        /// The same, a read.
+        case enteredRead = 7
+
+        /// Whether a value is one of the last two.
+        static func isInside(_ value: UInt32) -> Bool { value & 3 == entered.rawValue }
     }
     enum Owner: UInt32 {
         case nobody = 0, driver = 1, deadline = 2

@@ -49,7 +49,11 @@ enum Completion {
             return
         }
         RequestPlan.restore(slot)
-        core.deliver(slot, status)
+        if slot.element.todo.contains(.uncounted) {
+            core.deliverUncounted(slot, status)
+        } else {
+            core.deliver(slot, status)
+        }
         queue.settle(afterwards, status)
         if !cells.leave(1) { cells.wake() }
     }

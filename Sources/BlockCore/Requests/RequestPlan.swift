@@ -23,6 +23,8 @@ struct Todo: OptionSet {
     static let privileged = Todo(rawValue: 128)
     /// Its coming was written down by a trace, so its further steps are, too.
     static let traced = Todo(rawValue: 256)
+    /// The statistics leave it out.
+    static let uncounted = Todo(rawValue: 512)
 }
 
 /// An I/O as it was asked for, while its slot carries one step of it after the other.

@@ -20,8 +20,13 @@ public struct DiskStatistics: Sendable, Codable, Equatable {
     public var writes = Group()
     /// Discards.
     public var discards = Group()
-    /// Flushes.
+    /// Flushes, as they were asked for.
     public var flushes = Group()
+    /// Flush commands that the driver was given: one for several that come together, one more after a write that must be
+    /// durable. None for a partition: a flush is of the whole disk.
+    public var flushCommands = Group()
+    /// How long there was something under way, in steps of about a millisecond; never more than has passed.
+    public var busyNanoseconds: UInt64 = 0
     /// Reads that were accepted.
     public var startedReads: UInt64 = 0
     /// Everything else that was accepted.
@@ -40,7 +45,8 @@ public struct DiskStatistics: Sendable, Codable, Equatable {
     public var inFlight: UInt64 { readsInFlight + writesInFlight }
 
     static let startedReads = 12
-    static let startedWrites = 13
+    /// One after the reads: a submission finds its cell without a branch.
+    static let startedOthers = 13
 
     @inline(__always)
     static func group(of operation: BioOperation) -> Int {
@@ -57,7 +63,18 @@ public struct DiskStatistics: Sendable, Codable, Equatable {
         discards = Group(completed: value(6), sectors: value(7), nanoseconds: value(8))
         flushes = Group(completed: value(9), sectors: value(10), nanoseconds: value(11))
         startedReads = value(Self.startedReads)
-        startedOthers = value(Self.startedWrites)
+        startedOthers = value(Self.startedOthers)
+    }
+
+    /// Whether anything is under way, by the fewest sums.
+    static func isBusy(_ cells: UsageCells, baseline: [UInt64]) -> Bool {
+        // Completed before started, as above.
+        var completed: UInt64 = 0
+        for cell in [0, 3, 6, 9] { completed &+= cells.total(of: cell) &- baseline[cell] }
+        let started = (startedReads...startedOthers).reduce(UInt64(0)) {
+            $0 &+ cells.total(of: $1) &- baseline[$1]
+        }
+        return started > completed
     }
 
     init() {}

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CPlatter
+internal import Glibc
 internal import Synchronization
 
 /// Where all counters of all gates live: chunks of address space, one for each registered thread and a few that the
-/// other threads share, each with a stripe of 128 bytes for every index.
+/// other threads share, each with a stripe of 128 bytes for every index, and behind the stripes a page of histograms for
+/// every disk.
 ///
 /// - A stripe is never unmapped and never reset, only reused: a late access finds memory of the same kind.
 /// - Pages come into being when they are first written, so an idle disk costs none.
@@ -17,6 +19,10 @@ final class StripeArena: @unchecked Sendable {
     static let stripeBytes = 128
     /// How many gates and partitions can count at a time.
     static let indexLimit = 65536
+    static let stripesBytes = indexLimit * stripeBytes
+    /// How many disks can have histograms at a time; page 0 is for those beyond.
+    static let pageLimit = 16384
+    static let pageBytes = 4096
     static let sharedChunks = 4
     static let chunkLimit = 256
 
@@ -24,6 +30,8 @@ final class StripeArena: @unchecked Sendable {
         var nextIndex = 1
         var freeIndexes: [Int] = []
         var freeChunks: [UInt] = []
+        var nextPage = 1
+        var freePages: [Int] = []
     }
 
     private let chunks: UnsafeMutablePointer<Atomic<UInt>>
@@ -54,7 +62,7 @@ final class StripeArena: @unchecked Sendable {
     }
 
     private func newChunk() -> UInt {
-        guard let memory = platter_reserve(Self.indexLimit * Self.stripeBytes) else { return 0 }
+        guard let memory = platter_reserve(Self.stripesBytes + Self.pageLimit * Self.pageBytes) else { return 0 }
         let address = UInt(bitPattern: memory)
         return lists.withLock { _ in
             let count = chunkCount.load(ordering: .relaxed)
@@ -97,6 +105,38 @@ final class StripeArena: @unchecked Sendable {
 
     /// Indexes in use: what the tests hold against a baseline.
     var indexesInUse: Int { lists.withLock { $0.nextIndex - 1 - $0.freeIndexes.count } }
+
+    // MARK: Pages of histograms
+
+    /// A page that nobody counts in; 0 when all are taken.
+    func takePage() -> Int {
+        lists.withLock { lists in
+            if let page = lists.freePages.popLast() { return page }
+            guard lists.nextPage < Self.pageLimit else { return 0 }
+            defer { lists.nextPage += 1 }
+            return lists.nextPage
+        }
+    }
+
+    /// The memory goes back to the system, so the page starts at zero with its next owner.
+    func giveBack(page: Int) {
+        guard page != 0 else { return }
+        for slot in 0..<chunkCount.load(ordering: .acquiring) {
+            let address = chunks[slot].load(ordering: .relaxed) + UInt(Self.stripesBytes + page * Self.pageBytes)
+            madvise(UnsafeMutableRawPointer(bitPattern: address), Self.pageBytes, MADV_DONTNEED)
+        }
+        lists.withLock { $0.freePages.append(page) }
+    }
+
+    /// Pages in use.
+    var pagesInUse: Int { lists.withLock { $0.nextPage - 1 - $0.freePages.count } }
+
+    /// The cells at an offset in each chunk.
+    func eachChunk(offset: UInt, _ body: (UnsafeMutablePointer<Atomic<UInt64>>) -> Void) {
+        for slot in 0..<chunkCount.load(ordering: .acquiring) {
+            body(Self.cells(chunks[slot].load(ordering: .relaxed) + offset))
+        }
+    }
 
     func state(index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
         (states + index * 64).assumingMemoryBound(to: Atomic<UInt64>.self)

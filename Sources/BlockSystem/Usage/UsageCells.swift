@@ -164,6 +164,33 @@ public enum UsageKind: Sendable, CaseIterable {
     /// Wakes the thread that waits for drains. Touches nothing but the immortal wake word.
     public func wake() { WakeWord.bump() }
 
+    // MARK: Busy time
+
+    /// Nanoseconds of one step of the busy time, as a power of two: about a millisecond.
+    @usableFromInline static var busyShift: UInt64 { 20 }
+
+    /// Whether the clock has made a step since the busy time moved last. Beside the state word, which is read anyway.
+    @inlinable @inline(__always)
+    public func isBehind(_ nanoseconds: UInt64) -> Bool {
+        unsafe (state + 1).pointee.load(ordering: .relaxed) < nanoseconds &>> Self.busyShift
+    }
+
+    /// Moves the busy time on to now; what has passed since it moved last counts as busy if it was. Of several who move it
+    /// one does, so no moment counts twice.
+    public func moveBusy(to nanoseconds: UInt64, wasBusy: @autoclosure () -> Bool) {
+        let now = nanoseconds >> Self.busyShift
+        let last = unsafe (state + 1).pointee.load(ordering: .relaxed)
+        guard now > last,
+            unsafe (state + 1).pointee.compareExchange(
+                expected: last, desired: now, ordering: .relaxed
+            ).exchanged, wasBusy()
+        else { return }
+        unsafe (state + 2).pointee.wrappingAdd(now &- last, ordering: .relaxed)
+    }
+
+    /// Nanoseconds that were busy, whoever had these cells.
+    public var busyNanoseconds: UInt64 { unsafe (state + 2).pointee.load(ordering: .relaxed) << Self.busyShift }
+
     // MARK: Statistics
 
     /// Adds to one of fourteen cells; on a thread with stripes of its own without a locked instruction.
