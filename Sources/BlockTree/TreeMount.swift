@@ -117,6 +117,9 @@ public final class TreeMount: Sendable {
         return TreeError(errno: error.errno, reason: "cannot mount at \(directory): \(reason)")
     }
 
+    /// Whether it is over, whoever took it away.
+    public var hasEnded: Bool { session.ended.isRaised }
+
     /// Takes the mount away.
     ///
     /// - Parameter lazily: also while files there are open; these work until they are closed.

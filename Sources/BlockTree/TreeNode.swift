@@ -19,6 +19,8 @@ struct DeviceKey: Hashable, Sendable {
         start = device.start
     }
 
+    var inodeSeed: UInt64 { sequence &* 4 }
+
     /// The device, as long as it is the same; nil: it is gone.
     func device(in registry: DiskRegistry) -> BlockDevice? {
         guard let device = registry.device(named: name), device.isInTree, DeviceKey(device) == self else { return nil }
@@ -34,14 +36,22 @@ enum TreeNode: Hashable, Sendable {
     case file(DeviceKey)
     /// A link to a device, by the directory that it is in, and its name there.
     case link(folder: String, name: String, DeviceKey)
+    /// The directory of a disk or partition below `sys/devices`.
+    case object(DeviceKey)
+    /// A directory in it: `queue`, `holders`.
+    case group(DeviceKey, String)
+    /// An attribute, by its path below it: `size`, `queue/scheduler`.
+    case attribute(DeviceKey, String)
+    /// A link in it.
+    case memberLink(DeviceKey, String)
     /// A file of /proc.
     case process(ProcessFile)
 
     var kind: FuseAttributes.Kind {
         switch self {
-        case .folder: .directory
-        case .file, .process: .file
-        case .link: .link
+        case .folder, .object, .group: .directory
+        case .file, .attribute, .process: .file
+        case .link, .memberLink: .link
         }
     }
 
@@ -49,8 +59,11 @@ enum TreeNode: Hashable, Sendable {
     var inode: UInt64 {
         switch self {
         case .folder(let path): Self.hash(path.isEmpty ? "/" : path, 1)
-        case .file(let key): Self.hash(key.name, key.sequence &* 4 &+ 2)
-        case .link(let folder, let name, let key): Self.hash(folder + "/" + name, key.sequence &* 4 &+ 3)
+        case .file(let key): Self.hash(key.name, key.inodeSeed &+ 2)
+        case .link(let folder, let name, let key): Self.hash(folder + "/" + name, key.inodeSeed &+ 3)
+        case .object(let key): Self.hash(key.name, key.inodeSeed &+ 1)
+        case .group(let key, let path), .attribute(let key, let path), .memberLink(let key, let path):
+            Self.hash(key.name + "/" + path, key.inodeSeed &+ 1)
         case .process(let file): Self.hash("proc/" + file.rawValue, 1)
         }
     }

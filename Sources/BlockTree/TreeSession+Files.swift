@@ -17,12 +17,27 @@ extension TreeSession {
     func open(_ request: FuseRequest, _ flags: UInt32) {
         guard let node = own.value.nodes.node(request.node) else { return refuse(request.unique, FuseErrno.noEntry) }
         switch node {
-        case .file(let key): openDevice(request, key, flags)
+        case .file(let key):
+            if view.flavour == .devices { return openDevice(request, key, flags) }
+            guard flags & OpenFlags.access == 0 else { return refuse(request.unique, FuseErrno.accessDenied) }
+            openText(request.unique, node)
         case .process:
             guard flags & OpenFlags.access == 0 else { return refuse(request.unique, FuseErrno.accessDenied) }
             openText(request.unique, node)
-        case .folder, .link: refuse(request.unique, FuseErrno.isDirectory)
+        case .attribute(let key, let path): openAttribute(request.unique, node, key, path, flags)
+        case .folder, .object, .group, .link, .memberLink: refuse(request.unique, FuseErrno.isDirectory)
         }
+    }
+
+    private func openAttribute(_ unique: UInt64, _ node: TreeNode, _ key: DeviceKey, _ path: String, _ flags: UInt32) {
+        guard let device = key.device(in: registry) else { return refuse(unique, FuseErrno.noDevice) }
+        guard let info = device.attribute(path) else { return refuse(unique, FuseErrno.noEntry) }
+        let access = flags & OpenFlags.access
+        // Root passes all permissions: what can only be read is not even opened to be written, as in sysfs.
+        guard access == 1 || info.isReadable, access == 0 || info.isWritable else {
+            return refuse(unique, FuseErrno.accessDenied)
+        }
+        openText(unique, node)
     }
 
     private func openText(_ unique: UInt64, _ node: TreeNode) {
@@ -87,6 +102,7 @@ extension TreeSession {
     }
 
     func write(_ unique: UInt64, _ transfer: FuseRequest.Transfer, _ data: IOMemory) {
+        if case .text(let file)? = handles[transfer.handle] { return writeText(unique, file, data) }
         guard let file = handles.device(transfer.handle) else { return refuse(unique, FuseErrno.badHandle) }
         visit(file.device.disk) {
             file.write(unique, at: transfer.offset, data, durable: transfer.flags & OpenFlags.durable != 0)
@@ -117,21 +133,63 @@ extension TreeSession {
         if transfer.offset > 0, let part = file.part(at: transfer.offset, transfer.count) {
             return channel.send(FuseReply.text(unique, part))
         }
-        help(unique, for: nil) { [self] in
+        if case .attribute(let key, let path) = file.node {
+            // An attribute looks at the core only, and is read here and now.
+            return answer(unique, file, transfer, attribute(path, of: key))
+        }
+        // The lists of all disks are long, and what is on a disk is asked of its driver.
+        var disk: Disk?
+        if case .file(let key) = file.node { disk = key.device(in: registry)?.disk }
+        help(unique, for: disk) { [self] in
             let made = text(of: file.node)
-            guard waits.claim(unique) else { return }
-            switch made {
-            case .success(let text):
-                file.set(text)
-                channel.send(FuseReply.text(unique, file.part(at: transfer.offset, transfer.count) ?? []))
-            case .failure(let error): refuse(unique, error.errno)
+            if waits.claim(unique) { answer(unique, file, transfer, made) }
+        }
+    }
+
+    private func answer(
+        _ unique: UInt64, _ file: TextFile, _ transfer: FuseRequest.Transfer, _ made: Result<String, SystemError>
+    ) {
+        switch made {
+        case .success(let text):
+            file.set(text)
+            channel.send(FuseReply.text(unique, file.part(at: transfer.offset, transfer.count) ?? []))
+        case .failure(let error): refuse(unique, error.errno)
+        }
+    }
+
+    private func attribute(_ path: String, of key: DeviceKey) -> Result<String, SystemError> {
+        guard let device = key.device(in: registry) else { return .failure(SystemError(errno: FuseErrno.noDevice)) }
+        do throws(AttributeError) {
+            return .success(try device.readAttribute(path))
+        } catch {
+            return .failure(SystemError(errno: error.errno))
+        }
+    }
+
+    /// A write changes the attribute, wherever in the file it is meant to be: as in sysfs, one write is one value.
+    private func writeText(_ unique: UInt64, _ file: TextFile, _ data: IOMemory) {
+        guard case .attribute(let key, let path) = file.node else { return refuse(unique, FuseErrno.badHandle) }
+        guard let device = key.device(in: registry) else { return refuse(unique, FuseErrno.noDevice) }
+        let count = data.count
+        let bytes = data.slice(0, min(count, 4096)).array
+        guard count <= bytes.count else { return refuse(unique, FuseErrno.invalid) }
+        help(unique, for: device.disk) { [self] in
+            var error: Int32 = 0
+            do throws(AttributeError) {
+                try device.writeAttribute(path, String(decoding: bytes, as: UTF8.self))
+            } catch let failure {
+                error = failure.errno
             }
+            guard waits.claim(unique) else { return }
+            if error == 0 { channel.send(FuseReply.written(unique, count)) } else { refuse(unique, error) }
         }
     }
 
     private func text(of node: TreeNode) -> Result<String, SystemError> {
         switch node {
         case .process(let file): .success(view.text(of: file))
+        case .file(let key):
+            view.sysrootText(of: key).map { .success($0) } ?? .failure(SystemError(errno: FuseErrno.noDevice))
         default: .failure(SystemError(errno: FuseErrno.noDevice))
         }
     }

@@ -23,24 +23,36 @@ struct TreeView: Sendable {
 
     /// Directories that are always there, each with what is always in it.
     static let fixed: [String: [String]] = [
-        "": ["dev", "proc"],
+        "": ["dev", "proc", "sys"],
         "dev": ["disk"],
-        "dev/disk": ["by-diskseq", "by-id", "by-partlabel", "by-partuuid", "by-path"],
+        "dev/disk": ["by-diskseq", "by-id", "by-label", "by-partlabel", "by-partuuid", "by-path", "by-uuid"],
         "dev/disk/by-diskseq": [], "dev/disk/by-id": [], "dev/disk/by-partlabel": [], "dev/disk/by-partuuid": [],
-        "dev/disk/by-path": [],
+        "dev/disk/by-path": [], "dev/disk/by-uuid": [], "dev/disk/by-label": [],
         "proc": [],
-    ]
+    ].merging(sysFolders) { first, _ in first }
 
     // MARK: Names
 
     /// What a name in a directory stands for.
     func lookUp(_ name: String, in parent: TreeNode) -> TreeNode? {
-        guard case .folder(let path) = parent else { return nil }
+        switch parent {
+        case .folder(let path): return lookUp(name, inFolder: path)
+        case .object(let key): return lookUpMember(name, of: key)
+        case .group(let key, let path): return lookUpMember(path + "/" + name, of: key)
+        default: return nil
+        }
+    }
+
+    private func lookUp(_ name: String, inFolder path: String) -> TreeNode? {
         if Self.fixed[path]?.contains(name) == true { return .folder(Self.join(path, name)) }
         if path == "dev" || path.hasPrefix("dev/") && !path.hasPrefix("dev/disk") {
             return lookUpDevice(String(Self.join(path, name).dropFirst(4)))
         }
         if path == "proc" { return ProcessFile(rawValue: name).map { .process($0) } }
+        if Self.sysLinks.contains(path) { return lookUpSysLink(name, in: path) }
+        if path == "sys/devices" || path.hasPrefix("sys/devices/") {
+            return lookUpObject(Self.join(path, name), named: name)
+        }
         return links(in: path, named: name).first { $0.name == name }?.node
     }
 
@@ -60,12 +72,24 @@ struct TreeView: Sendable {
 
     /// Everything in a directory.
     func list(_ parent: TreeNode) -> [(name: String, node: TreeNode)] {
-        guard case .folder(let path) = parent else { return [] }
+        switch parent {
+        case .folder(let path): return list(folder: path)
+        case .object(let key): return listMembers(of: key)
+        case .group(let key, let path): return listMembers(of: key, in: path)
+        default: return []
+        }
+    }
+
+    private func list(folder path: String) -> [(name: String, node: TreeNode)] {
         var found = (Self.fixed[path] ?? []).map { (name: $0, node: TreeNode.folder(Self.join(path, $0))) }
         if path == "dev" || path.hasPrefix("dev/") && !path.hasPrefix("dev/disk") {
             found += devices(below: path == "dev" ? "" : String(path.dropFirst(4)) + "/", except: found.map(\.name))
         } else if path == "proc" {
             found += ProcessFile.allCases.map { (name: $0.rawValue, node: .process($0)) }
+        } else if Self.sysLinks.contains(path) {
+            found += listSysLinks(in: path)
+        } else if path == "sys/devices" || path.hasPrefix("sys/devices/") {
+            found += listObjects(in: path, except: Set(found.map(\.name)))
         } else {
             found += links(in: path).map { (name: $0.name, node: $0.node) }
         }
@@ -119,16 +143,26 @@ struct TreeView: Sendable {
 
     /// Where a link leads, from the directory that it is in; nil: it is gone.
     func target(of node: TreeNode) -> String? {
+        if case .memberLink(let key, let path) = node { return memberTarget(key, path) }
         guard case .link(let folder, let name, let key) = node else { return nil }
         guard let device = key.device(in: registry) else { return nil }
+        if Self.sysLinks.contains(folder) {
+            guard Self.sysName(in: folder, device) == name else { return nil }
+            return Self.way(from: folder, to: device.sysPath)
+        }
         guard let by = folder.hasPrefix("dev/disk/by-") ? folder.dropFirst("dev/disk/by-".count) : nil,
             DeviceNames.link(String(by), device) == name
         else { return nil }
-        return Self.up(from: folder) + "dev/" + device.nodePath
+        return Self.way(from: folder, to: "dev/" + device.nodePath)
     }
 
-    private static func up(from folder: String) -> String {
-        String(repeating: "../", count: folder.split(separator: "/").count)
+    /// The way from a directory to a path, both from the root of the tree, as short as it can be.
+    static func way(from folder: String, to path: String) -> String {
+        let here = folder.split(separator: "/")
+        let there = path.split(separator: "/")
+        let shared = zip(here, there).prefix { $0 == $1 }.count
+        let up = repeatElement("..", count: here.count - shared).map { Substring($0) }
+        return (up + there[shared...]).joined(separator: "/")
     }
 
     // MARK: Attributes
@@ -139,9 +173,12 @@ struct TreeView: Sendable {
     func attributes(of node: TreeNode, known: UInt64 = 0) -> FuseAttributes? {
         switch node {
         case .folder(let path):
-            guard path.isEmpty || Self.fixed[path] != nil || holdsDevices(path) else { return nil }
+            guard path.isEmpty || Self.fixed[path] != nil || holdsDevices(path) || isSysFolder(path) else { return nil }
             return make(node, mode: 0o755)
-        case .link:
+        case .object(let key): return key.device(in: registry).map { _ in make(node, mode: 0o755) }
+        case .group(let key, _): return key.device(in: registry).map { _ in make(node, mode: 0o755) }
+        case .attribute(let key, let path): return attributes(of: node, key, path)
+        case .link, .memberLink:
             guard let target = target(of: node) else { return nil }
             var attributes = make(node, mode: 0o777)
             attributes.size = UInt64(target.utf8.count)
@@ -149,6 +186,7 @@ struct TreeView: Sendable {
         case .process: return make(node, mode: 0o444)
         case .file(let key):
             let device = key.device(in: registry)
+            if flavour == .sysroot { return device.map { _ in text(node) } }
             guard device != nil || known > 0 else { return nil }
             let place = device?.disk.profile.node
             var attributes = make(node, mode: place?.mode ?? 0o660)
@@ -160,7 +198,14 @@ struct TreeView: Sendable {
         }
     }
 
-    private func make(_ node: TreeNode, mode: UInt32) -> FuseAttributes {
+    /// Text whose length nobody knows before it is read.
+    private func text(_ node: TreeNode) -> FuseAttributes {
+        var attributes = make(node, mode: 0o444)
+        attributes.size = 4096
+        return attributes
+    }
+
+    func make(_ node: TreeNode, mode: UInt32) -> FuseAttributes {
         FuseAttributes(
             inode: node.inode, kind: node.kind, mode: mode, user: user, group: group, size: 0,
             links: node.kind == .directory ? 2 : 1, seconds: seconds)
@@ -180,7 +225,10 @@ struct TreeView: Sendable {
         switch node {
         case .folder(let path): Self.fixed[path] != nil ? (3600, 3600) : (0, 0)
         case .process: (3600, 3600)
-        case .file, .link: (0, 0)
+        // The way to them leads past their disk, which is looked for each time; and they come and go with features.
+        case .group, .attribute: (1, 1)
+        case .object: (0, 3600)
+        case .file, .link, .memberLink: (0, 0)
         }
     }
 }
@@ -197,6 +245,8 @@ enum DeviceNames {
         case "path":
             let parent = disk.options.parent.map { $0.replacing("/", with: "-") } ?? "virtual"
             return encoded("\(parent)-\(disk.name)") + part
+        case "uuid": return DeviceProbes.shared.remembered(device)?["ID_FS_UUID_ENC"]
+        case "label": return DeviceProbes.shared.remembered(device)?["ID_FS_LABEL_ENC"]
         case "partuuid": return device.partitionUUID?.lowercased()
         case "partlabel":
             guard let name = device.partitionName, !name.isEmpty else { return nil }
@@ -231,6 +281,16 @@ extension BlockDevice {
 }
 
 extension TreeView {
+    /// The text that a device file of a `--sysroot` holds; nil: the device is gone.
+    /// - Context: may block for a few seconds.
+    func sysrootText(of key: DeviceKey) -> String? {
+        guard let device = key.device(in: registry) else { return nil }
+        let place = device.node
+        return device.sysrootText(
+            DeviceProbes.shared.values(of: device), mode: place?.mode ?? 0o660, user: place?.user ?? user,
+            group: place?.group ?? group)
+    }
+
     func text(of file: ProcessFile) -> String {
         switch file {
         case .mdstat: "Personalities :\nunused devices: <none>\n"

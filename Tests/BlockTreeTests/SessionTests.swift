@@ -42,7 +42,7 @@ import Testing
         let disk = try await kernel.add(TreeDriver(), "pl0")
         #expect(kernel.list("dev/disk/by-diskseq") == ["\(disk.sequence)"])
         let link = kernel.node("dev/disk/by-diskseq/\(disk.sequence)")
-        #expect(kernel.call(5, node: link).text == "../../../dev/pl0")
+        #expect(kernel.call(5, node: link).text == "../../pl0")
         #expect(kernel.list("dev/disk/by-id") == ["platter-pl0"])
         #expect(kernel.list("dev/disk/by-path") == ["virtual-pl0"])
         await kernel.stop()
@@ -121,6 +121,153 @@ import Testing
         #expect(kernel.read(file.handle, 4096, 10).body.isEmpty)
         #expect(kernel.open("proc/mdstat", flags: 1).error == FuseErrno.accessDenied)
         await kernel.stop()
+    }
+}
+
+@Suite struct `Below sys` {
+    @Test func `a disk is found by its links`() async throws {
+        let kernel = try FakeKernel()
+        let disk = try await kernel.add(TreeDriver(), "pl0")
+        let number = "\(disk.number.major):\(disk.number.minor)"
+        for (path, target) in [
+            ("sys/block/pl0", "../devices/virtual/block/pl0"),
+            ("sys/class/block/pl0", "../../devices/virtual/block/pl0"),
+            ("sys/dev/block/\(number)", "../../devices/virtual/block/pl0"),
+            ("sys/devices/virtual/block/pl0/subsystem", "../../../../class/block"),
+        ] {
+            #expect(kernel.call(5, node: kernel.node(path)).text == target, "\(path)")
+        }
+        #expect(kernel.list("sys/block") == ["pl0"])
+        #expect(kernel.list("sys/dev/block") == [number])
+        #expect(kernel.node("sys/dev/block/\(number):0") == 0)
+        await kernel.stop()
+    }
+
+    @Test func `a disk stands where it hangs`() async throws {
+        let kernel = try FakeKernel()
+        try await kernel.add(TreeDriver(), "pl0") { $0.parent = "pci0000:00/0000:00:03.0" }
+        #expect(kernel.list("sys/devices") == ["virtual", "pci0000:00"])
+        #expect(kernel.list("sys/devices/pci0000:00/0000:00:03.0/block") == ["pl0"])
+        let link = kernel.call(5, node: kernel.node("sys/block/pl0")).text
+        #expect(link == "../devices/pci0000:00/0000:00:03.0/block/pl0")
+        #expect(kernel.node("sys/devices/virtual/block/pl0") == 0)
+        await kernel.stop()
+    }
+
+    @Test func `attributes are read and written, and are what the device says of itself`() async throws {
+        let kernel = try FakeKernel()
+        let disk = try await kernel.add(TreeDriver(), "pl0")
+        let base = "sys/devices/virtual/block/pl0"
+        let names = kernel.list(base)
+        for info in disk.part0.attributes() where info.isReadable {
+            let file = kernel.open("\(base)/\(info.path)", flags: 0)
+            #expect(file.error == 0, "\(info.path)")
+            #expect(kernel.read(file.handle, 0, 4096).text == (try disk.part0.readAttribute(info.path)))
+            #expect(names.contains(String(info.path.prefix { $0 != "/" })))
+            _ = kernel.release(file.handle)
+        }
+        #expect(Set(names).count == names.count)
+        #expect(names.contains("holders") && names.contains("slaves") && names.contains("subsystem"))
+        let cache = kernel.open("\(base)/queue/write_cache", flags: 2).handle
+        #expect(kernel.read(cache, 0, 100).text == "write back\n")
+        #expect(kernel.write(cache, 0, Array("write through\n".utf8)).word(0) == 14)
+        #expect(kernel.read(cache, 0, 100).text == "write through\n")
+        #expect(kernel.write(cache, 0, Array("sometimes".utf8)).error == FuseErrno.invalid)
+        #expect(kernel.open("\(base)/size", flags: 2).error == FuseErrno.accessDenied)
+        #expect(kernel.open("\(base)/nonsense").error == FuseErrno.noEntry)
+        await kernel.stop()
+    }
+
+    @Test func `an attribute may end its own disk`() async throws {
+        // T28 through the tree: the write returns, and whoever has another attribute open hears ENODEV.
+        let kernel = try FakeKernel()
+        try await kernel.add(TreeDriver(), "pl0")
+        let base = "sys/devices/virtual/block/pl0"
+        let size = kernel.open("\(base)/size", flags: 0).handle
+        let delete = kernel.open("\(base)/device/delete", flags: 1).handle
+        #expect(kernel.write(delete, 0, Array("1\n".utf8)).word(0) == 2)
+        #expect(kernel.read(size, 0, 100).error == FuseErrno.noDevice)
+        #expect(kernel.list("sys/block").isEmpty)
+        #expect(kernel.node(base) == 0)
+        await kernel.stop()
+    }
+
+    @Test func `a disk that does not answer keeps no attribute of others`() async throws {
+        let kernel = try FakeKernel()
+        let stuck = TreeDriver()
+        try await kernel.add(stuck, "pl0")
+        try await kernel.add(TreeDriver(), "pl1")
+        let file = kernel.open("dev/pl0").handle
+        stuck.keep()
+        _ = kernel.sendRead(file, 0, 512)
+        // A change of limits waits for the I/O under way.
+        let base = "sys/devices/virtual/block/"
+        let node = kernel.open(base + "pl0/queue/write_cache", flags: 1).handle
+        let write = kernel.sendWrite(node, 0, Array("write through".utf8))
+        let other = kernel.open(base + "pl1/queue/write_cache", flags: 1).handle
+        #expect(kernel.write(other, 0, Array("write through".utf8)).error == 0)
+        let size = kernel.open(base + "pl0/size", flags: 0).handle
+        #expect(kernel.read(size, 0, 100).text == "2048\n")
+        kernel.send(36, body: FakeKernel.bytes(write))
+        stuck.letGo()
+        _ = kernel.reply(write)
+        await kernel.stop()
+    }
+}
+
+@Suite struct `A tree for lsblk` {
+    @Test func `holds text about the disks, of what blkid finds on them`() async throws {
+        guard HelperProgram.find("blkid") != nil else { return }
+        let kernel = try FakeKernel(.init(), .sysroot)
+        let driver = TreeDriver(sectors: 16384)
+        driver.put(Array("SWAPSPACE2".utf8), at: 4086)
+        driver.put([1, 0, 0, 0, 0xff, 7, 0, 0], at: 1024)
+        driver.put((1...16).map { $0 }, at: 1036)
+        driver.put(Array("two words".utf8), at: 1052)
+        try await kernel.add(driver, "pl0") { $0.attributes = ["serial": "A B"] }
+        let file = kernel.open("dev/pl0", flags: 0).handle
+        let lines = kernel.read(file, 0, 4096).text.split(separator: "\n")
+        #expect(lines.first == "DEVNAME=/dev/pl0")
+        for line in [
+            "ID_FS_TYPE=swap", "ID_FS_LABEL_ENC=two\\x20words",
+            "ID_FS_UUID=01020304-0506-0708-090a-0b0c0d0e0f10", "ID_SERIAL_SHORT=A\\x20B", "MODE=brw-rw----",
+        ] {
+            #expect(lines.contains { $0 == line }, "\(line) in \(lines)")
+        }
+        #expect(kernel.list("dev/disk/by-label") == ["two\\x20words"])
+        #expect(kernel.open("dev/pl0", flags: 2).error == FuseErrno.accessDenied)
+        // Asked once, until somebody writes.
+        driver.log.withLock { $0 = [] }
+        _ = kernel.read(file, 0, 4096)
+        #expect(!driver.calls().contains { $0.hasPrefix("read") })
+        await kernel.stop()
+    }
+
+    @Test func `does not wait for a disk that does not answer`() async throws {
+        let kernel = try FakeKernel(.init(), .sysroot)
+        let stuck = TreeDriver(sectors: 16384)
+        try await kernel.add(stuck, "pl0")
+        stuck.keep()
+        let file = kernel.open("dev/pl0", flags: 0).handle
+        let read = kernel.sendRead(file, 0, 4096)
+        #expect(kernel.list("sys/block") == ["pl0"])
+        // Two seconds later it is told without what is on the disk, and the disk is left in peace for a while.
+        #expect(kernel.reply(read)?.text.hasPrefix("DEVNAME=/dev/pl0\n") == true)
+        stuck.letGo()
+        driverCallsStop(stuck)
+        #expect(kernel.read(file, 0, 4096).error == 0)
+        #expect(stuck.calls().isEmpty)
+        await kernel.stop()
+    }
+
+    private func driverCallsStop(_ driver: TreeDriver) { driver.log.withLock { $0 = [] } }
+
+    @Test func `takes of blkid what is about file systems and tables, and nothing else`() {
+        let text = "ID_FS_TYPE=ext4\nID_PART_TABLE_TYPE=gpt\nID_FS_LABEL=a=b\nPATH=/x\nnonsense\n"
+        #expect(
+            DeviceProbes.values(in: text) == [
+                "ID_FS_TYPE": "ext4", "ID_PART_TABLE_TYPE": "gpt", "ID_FS_LABEL": "a=b",
+            ])
     }
 }
 

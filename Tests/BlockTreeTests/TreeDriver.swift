@@ -89,6 +89,9 @@ final class TreeDriver: BlockDriver {
     func abort() {}
 
     func fill(_ byte: UInt8) { data.withLock { $0 = [UInt8](repeating: byte, count: $0.count) } }
+    func put(_ bytes: [UInt8], at offset: Int) {
+        data.withLock { $0.replaceSubrange(offset..<(offset + bytes.count), with: bytes) }
+    }
     func bytes(_ range: Range<Int>) -> [UInt8] { data.withLock { Array($0[range]) } }
     func calls() -> [String] {
         log.withLock { calls in

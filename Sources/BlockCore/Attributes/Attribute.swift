@@ -52,6 +52,11 @@ struct Attribute: Sendable {
     private static let byPath: [String: Attribute] = Dictionary(
         all.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
 
+    /// The rows below each directory.
+    fileprivate static let groups: [String: [Attribute]] = Dictionary(
+        grouping: all.filter { $0.path.contains("/") }
+    ) { String($0.path.prefix { $0 != "/" }) }
+
     static func find(_ path: String, of device: BlockDevice) -> Attribute? {
         guard let found = byPath[path], found.isVisible(device) else { return nil }
         return found
@@ -93,10 +98,24 @@ extension BlockDevice {
         }
     }
 
+    /// The attribute of this path; nil: the device has none such, or is gone.
+    /// - Context: as ``attributes()``.
+    public func attribute(_ path: String) -> AttributeInfo? {
+        guard !disk.queue.gate.isDead, isListed, let found = Attribute.find(path, of: self) else { return nil }
+        return AttributeInfo(path: path, isReadable: found.show != nil, isWritable: found.store != nil)
+    }
+
+    /// Whether attributes stand below this path.
+    /// - Context: as ``attributes()``.
+    public func hasAttributeGroup(_ path: String) -> Bool {
+        !disk.queue.gate.isDead && isListed && Attribute.groups[path]?.contains { $0.isVisible(self) } == true
+    }
+
     /// What the attribute says now, to the byte as a file of sysfs does: with a newline at its end, or nothing at all.
     ///
     /// A removal waits for a read that runs, and for nobody who merely means to read again: he gets ENODEV.
-    /// - Throws: ENOENT where the device has no such attribute, ENODEV when it is gone, EIO for one that can only be written.
+    /// - Throws: ENOENT where the device has no such attribute, ENODEV when it is gone, EIO for one that can only be
+    /// written.
     /// - Context: any thread, under no lock; does not wait for the driver.
     public func readAttribute(_ path: String) throws(AttributeError) -> String {
         let (attribute, visit) = try visit(path)
@@ -111,8 +130,8 @@ extension BlockDevice {
     ///
     /// A removal waits for a write that runs, but for the deadline of the removal: then it ends, and says so.
     /// `device/delete` ends its own disk, and returns when that is done.
-    /// - Throws: as ``readAttribute(_:)``; EIO for what can only be read, EINVAL for a value that cannot be, and what the
-    ///   change itself meets: EBUSY, ENODEV, ETIMEDOUT.
+    /// - Throws: as ``readAttribute(_:)``; EIO for what can only be read, EINVAL for a value that cannot be, and what
+    /// the   change itself meets: EBUSY, ENODEV, ETIMEDOUT.
     /// - Context: blocks while I/O under way ends (30 s at most); never on an event loop, a thread of the cooperative
     ///   pool, or from inside a submit or an answer. There is ``changeAttribute(_:to:)`` for tasks.
     public func writeAttribute(_ path: String, _ value: String) throws(AttributeError) {

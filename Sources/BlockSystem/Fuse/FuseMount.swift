@@ -44,7 +44,7 @@ public final class FuseMount: Sendable {
             if let descriptor {
                 words.insert("fd=\(descriptor),rootmode=40000,user_id=\(geteuid()),group_id=\(getegid())", at: 0)
             } else {
-                words += ["fsname=platter", "subtype=platter", "nosuid", "nodev", "auto_unmount"]
+                words += ["fsname=platter", "subtype=platter", "nosuid", "nodev"]
             }
             return words.joined(separator: ",")
         }
@@ -56,11 +56,18 @@ public final class FuseMount: Sendable {
     public static func mount(
         at directory: String, _ options: Options
     ) throws -> (mount: FuseMount, channel: FuseChannel) {
-        let channel = try FuseChannel.open()
+        let channel: FuseChannel
+        do throws(SystemError) {
+            channel = try FuseChannel.open()
+        } catch {
+            // The helper may open it, where this user may not.
+            guard error.errno == EACCES, geteuid() != 0 else { throw error }
+            return try mountByHelper(at: directory, options)
+        }
         let result = platter_fuse_mount("platter", directory, "fuse.platter", options.text(channel.rawNumber))
         if result == 0 {
             do {
-                return (try watched(directory), channel)
+                return (try watched(directory, isByRoot: true), channel)
             } catch {
                 _ = platter_unmount(directory, 1)
                 throw error
@@ -93,28 +100,36 @@ public final class FuseMount: Sendable {
             let said = child.finish(within: .seconds(5)).errors
             throw HelperFailure(text: said.isEmpty ? "\(helper) failed" : said)
         }
+        _ = child.finish(within: .seconds(5))
         let device = Descriptor(adopting: received)
         try device.makeNonblocking()
-        return (FuseMount(directory, isByRoot: false, own, child), FuseChannel(device))
+        let channel = FuseChannel(device)
+        do {
+            return (try watched(directory, isByRoot: false), channel)
+        } catch {
+            _ = try? HelperProgram(path, ["-u", "-z", "--", directory], environment: []).finish(within: .seconds(5))
+            throw error
+        }
     }
 
     private static func drop(_ descriptor: consuming Descriptor) {}
 
-    /// A shell that reads from a pipe of ours until its end, and then looks: only a mount whose server is gone answers
-    /// that it is no directory.
-    private static func watched(_ directory: String) throws(SystemError) -> FuseMount {
+    /// A shell that reads from a pipe of ours until its end, and then looks: a mount whose server is gone cannot be
+    /// listed.
+    private static func watched(_ directory: String, isByRoot: Bool) throws(SystemError) -> FuseMount {
         var first: Int32 = -1
         var second: Int32 = -1
         let made = platter_pipe(&first, &second)
         guard made == 0 else { throw SystemError(errno: -made) }
         let theirs = Descriptor(adopting: first)
         let own = Descriptor(adopting: second)
-        let script = "read -r _ <&3; [ -d \"$1\" ] || exec umount -l -- \"$1\""
+        let script = "read -r _ <&3; ls -- \"$1\" >/dev/null 2>&1 || exec $2 -- \"$1\""
         let child = try HelperProgram(
-            "/bin/sh", ["-c", script, "platter-watch", directory], environment: [], third: theirs.number,
+            "/bin/sh", ["-c", script, "platter-watch", directory, isByRoot ? "umount -l" : "\(helper) -u -z"],
+            environment: [], third: theirs.number,
             isOnItsOwn: true)
         drop(theirs)
-        return FuseMount(directory, isByRoot: true, own, child)
+        return FuseMount(directory, isByRoot: isByRoot, own, child)
     }
 
     /// Takes the mount away.

@@ -126,6 +126,13 @@ public enum HostFile {
     /// Removes an empty directory.
     public static func removeDirectory(_ path: String) { rmdir(path) }
 
+    /// The path without links and dots, where there is one; else its absolute form.
+    public static func canonical(_ path: String) -> String {
+        guard let found = realpath(path, nil) else { return absolute(path) }
+        defer { free(found) }
+        return String(cString: found)
+    }
+
     /// The absolute form of a path: relative ones start at this process's directory.
     public static func absolute(_ path: String) -> String {
         if path.hasPrefix("/") { return path }
