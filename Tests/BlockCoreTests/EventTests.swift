@@ -222,4 +222,68 @@ import Testing
         #expect(registry.events.last == 0)
         #expect(await disk.remove().word == "removed")
     }
+
+    @Test("are settled when every observer has come back from the last of them, and not before") func settles()
+        async throws
+    {
+        let registry = DiskRegistry()
+        #expect(await registry.events.settle(within: .zero) == 0, "nobody listens")
+        let (inside, goOn) = (Parker(), Parker())
+        let heard = Counter()
+        let slow = registry.events.observe { _ in
+            inside.raise()
+            goOn.wait()
+            heard.add()
+        }
+        let quick = registry.events.observe { _ in }
+        let disk = try await registry.add(HeldDriver(), plain("a"))
+        try disk.part0.synthesizeEvent("change")
+        // Taken, and not handled: it is inside its delivery.
+        #expect(inside.wait(until: Instant.now + .seconds(30)))
+        #expect(await registry.events.settle(within: .milliseconds(1)) > 0)
+        let settled = Lock<Int?>(nil)
+        let late = Task {
+            let behind = await registry.events.settle(within: .seconds(60))
+            settled.withLock { $0 = behind }
+            return (behind, heard.value)
+        }
+        while registry.events.settlersWaiting == 0 { await Task.yield() }
+        // What comes later is not waited for, and nobody who comes later is.
+        let hold = Parker()
+        let later = registry.events.observe { _ in hold.wait() }
+        try disk.part0.synthesizeEvent("change")
+        #expect(settled.withLock { $0 } == nil)
+        goOn.raise()
+        let (behind, count) = await late.value
+        #expect(behind == 0 && count >= 2, "both deliveries have returned")
+        hold.raise()
+        slow.cancel()
+        quick.cancel()
+        later.cancel()
+        #expect(await disk.remove().word == "removed")
+    }
+
+    @Test("are settled when the observer that was waited for goes, and when what was asked for is there")
+    func settlesOtherwise() async throws {
+        let registry = DiskRegistry()
+        let (inside, goOn) = (Parker(), Parker())
+        let stuck = registry.events.observe { _ in
+            inside.raise()
+            goOn.wait()
+        }
+        let disk = try await registry.add(HeldDriver(), plain("a"))
+        #expect(inside.wait(until: Instant.now + .seconds(30)))
+        #expect(await registry.events.settle(within: .seconds(60)) { registry.device(named: "a") != nil } == 0)
+        async let there = registry.events.settle(within: .seconds(60)) { registry.device(named: "b") != nil }
+        while registry.events.settlersWaiting == 0 { await Task.yield() }
+        let other = try await registry.add(HeldDriver(), plain("b"))
+        #expect(await there == 0)
+        async let gone = registry.events.settle(within: .seconds(60))
+        while registry.events.settlersWaiting == 0 { await Task.yield() }
+        stuck.cancel()
+        #expect(await gone == 0)
+        goOn.raise()
+        for disk in [disk, other] { #expect(await disk.remove().word == "removed") }
+        #expect(registry.events.settlersWaiting == 0)
+    }
 }

@@ -24,6 +24,13 @@ public final class DiskEvents: Sendable {
     private struct State {
         var board: EventBoard
         var observers: [UInt64: Observer] = [:]
+        var settlers: [UInt64: Settler] = [:]
+    }
+    /// Somebody who waits for the observers.
+    private struct Settler: Sendable {
+        let done: @Sendable (Int) -> Void
+        /// Looked at after each event: if it holds, nothing more is waited for.
+        let isEnough: (@Sendable () -> Bool)?
     }
     private let state: Lock<State>
     /// How long one delivery may take before another thread is started for those who wait behind it.
@@ -37,11 +44,20 @@ public final class DiskEvents: Sendable {
     /// Threads that deliver now: what the tests hold against a baseline.
     package var deliverers: Int { state.withLock { $0.board.workers } }
 
+    /// Who waits for the observers: for tests.
+    package var settlersWaiting: Int { state.withLock { $0.settlers.count } }
+
     /// Appends in one piece. Leaf lock: called inside the critical sections of disks. The caller pumps after unlocking.
     func append(_ events: [DiskEvent]) { state.withLock { $0.board.append(events) } }
 
     /// Sees to it that what is new is delivered, by threads of their own.
-    func pump() { act(state.withLock { $0.board.pump() }) }
+    func pump() {
+        let (wish, askers) = state.withLock { state in
+            (state.board.pump(), state.settlers.isEmpty ? [] : state.settlers.filter { $0.value.isEnough != nil })
+        }
+        act(wish)
+        for (id, settler) in askers where settler.isEnough?() == true { endSettling(id) }
+    }
 
     private func act(_ wish: EventBoard.Wish) {
         if wish.worker { WorkerThread.detach(name: "pl-events") { [self] in work() } }
@@ -55,11 +71,14 @@ public final class DiskEvents: Sendable {
     private func work() {
         var turn: EventBoard.Turn?
         while true {
-            let (delivery, wish, observer) = state.withLock { state in
+            let (delivery, wish, observer, settled) = state.withLock { state in
                 let next = state.board.nextDelivery(&turn)
-                return (next.delivery, next.wish, turn.flatMap { state.observers[$0.observer] })
+                return (
+                    next.delivery, next.wish, turn.flatMap { state.observers[$0.observer] }, Self.takeSettled(&state)
+                )
             }
             act(wish)
+            for settler in settled { settler.done(0) }
             guard let delivery else { return }
             observer?.deliver(delivery)
         }
@@ -81,12 +100,58 @@ public final class DiskEvents: Sendable {
         act(wish)
         return EventObserver { [weak self] in
             // Dropped outside the lock: what the closure holds is foreign.
-            let dropped = self?.state.withLock { state in
+            guard let self else { return }
+            let (dropped, settled) = state.withLock { state in
                 state.board.removeObserver(id)
-                return state.observers.removeValue(forKey: id)
+                return (state.observers.removeValue(forKey: id), Self.takeSettled(&state))
             }
             _ = consume dropped
+            for settler in settled { settler.done(0) }
         }
+    }
+
+    // MARK: Settling
+
+    /// Waits until every observer that is there now has handled every event that there is now: its delivery has returned.
+    ///
+    /// A delivery that waits for this waits for itself, until the deadline.
+    ///
+    /// - Parameters:
+    ///   - limit: how long.
+    ///   - isEnough: looked at now and after each event; if it holds, nothing more is waited for. Called outside all locks.
+    /// - Returns: how many observers are still behind; 0: none, or it is enough.
+    /// - Context: any task; nothing but the caller waits.
+    public func settle(within limit: Duration, or isEnough: (@Sendable () -> Bool)? = nil) async -> Int {
+        if isEnough?() == true { return 0 }
+        let end = Instant.now + limit
+        return await withCheckedContinuation { continuation in
+            let tag = Reaper.shared.newTag()
+            let settler = Settler(
+                done: { behind in
+                    Reaper.shared.cancel(tag: tag)
+                    continuation.resume(returning: behind)
+                }, isEnough: isEnough)
+            let id = state.withLock { state -> UInt64? in
+                let id = state.board.settle()
+                if let id { state.settlers[id] = settler }
+                return id
+            }
+            guard let id else { return settler.done(0) }
+            // What it looks for may have come since the first look.
+            if isEnough?() == true { return endSettling(id) }
+            Reaper.shared.watch(nil, until: end, tag: tag) { [self] _ in endSettling(id, isLate: true) }
+        }
+    }
+
+    private func endSettling(_ id: UInt64, isLate: Bool = false) {
+        let (settler, behind) = state.withLock { state in
+            (state.settlers.removeValue(forKey: id), state.board.endSettlement(id))
+        }
+        settler?.done(isLate ? behind : 0)
+    }
+
+    private static func takeSettled(_ state: inout State) -> [Settler] {
+        state.board.takeSettled().compactMap { state.settlers.removeValue(forKey: $0) }
     }
 }
 

@@ -28,6 +28,19 @@ struct EventBoard {
         var next: UInt64
         /// In line, or served by a worker.
         var isBusy = false
+        /// Inside a delivery: what was delivered last is not handled yet.
+        var isInside = false
+
+        /// Everything below was handled.
+        var handled: UInt64 { isInside ? from : next }
+        /// The first number of what is being delivered.
+        var from: UInt64 = 0
+    }
+
+    /// Somebody who waits until everybody that is here now has handled what there is now.
+    private struct Settlement {
+        let before: UInt64
+        var behind: Set<UInt64>
     }
 
     /// After so many deliveries the next in line has its turn.
@@ -44,6 +57,8 @@ struct EventBoard {
     /// Deliveries begun: a worker that moves needs no other beside it.
     private var begun: UInt64 = 0
     private var begunWhenWatched: UInt64 = 0
+    private var settlements: [UInt64: Settlement] = [:]
+    private var nextSettlement: UInt64 = 1
 
     init(capacity: Int) { self.capacity = max(capacity, 1) }
 
@@ -100,6 +115,7 @@ struct EventBoard {
     mutating func nextDelivery(_ turn: inout Turn?) -> (delivery: EventDelivery?, wish: Wish) {
         while true {
             if var current = turn {
+                cursors[current.observer]?.isInside = false
                 if current.left > 0, let delivery = take(for: current.observer) {
                     current.left -= 1
                     begun += 1
@@ -127,10 +143,52 @@ struct EventBoard {
         guard let cursor = cursors[id], cursor.next < next else { return nil }
         let oldest = next - UInt64(min(ring.count, capacity))
         guard cursor.next >= oldest else {
-            cursors[id]?.next = oldest
+            enter(id, next: oldest)
             return .lost(oldest - cursor.next)
         }
-        cursors[id]?.next = cursor.next + 1
+        enter(id, next: cursor.next + 1)
         return .event(ring[ring.count - Int(next - cursor.next)])
+    }
+
+    private mutating func enter(_ id: UInt64, next: UInt64) {
+        guard let from = cursors[id]?.next else { return }
+        cursors[id]?.from = from
+        cursors[id]?.next = next
+        cursors[id]?.isInside = true
+    }
+
+    // MARK: Settling
+
+    /// Somebody waits for what is behind. nil: nobody is.
+    mutating func settle() -> UInt64? {
+        let behind = Set(cursors.filter { $0.value.handled < next }.keys)
+        guard !behind.isEmpty else { return nil }
+        defer { nextSettlement += 1 }
+        settlements[nextSettlement] = Settlement(before: next, behind: behind)
+        return nextSettlement
+    }
+
+    /// Who need not wait any longer: asked after each delivery and whenever an observer has gone.
+    mutating func takeSettled() -> [UInt64] {
+        guard !settlements.isEmpty else { return [] }
+        var settled: [UInt64] = []
+        for (id, settlement) in settlements {
+            let behind = stillBehind(settlement)
+            settlements[id]?.behind = behind
+            if behind.isEmpty { settled.append(id) }
+        }
+        for id in settled { settlements[id] = nil }
+        return settled.sorted()
+    }
+
+    /// He does not wait any longer. How many are still behind.
+    mutating func endSettlement(_ id: UInt64) -> Int {
+        settlements.removeValue(forKey: id).map { stillBehind($0).count } ?? 0
+    }
+
+    private func stillBehind(_ settlement: Settlement) -> Set<UInt64> {
+        settlement.behind.filter { observer in
+            cursors[observer].map { $0.handled < settlement.before } ?? false
+        }
     }
 }
