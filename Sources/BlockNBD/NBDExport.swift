@@ -56,6 +56,14 @@ public protocol NBDExportDirectory: AnyObject, Sendable {
     func export(named name: String, on listener: NBDListener) -> NBDExport?
     /// The names of all exports, in the order to show them.
     func list(on listener: NBDListener) -> [String]
+    /// Where a name that no export has may be opened all the same, because somebody makes the disk for whoever opens it;
+    /// nil: nowhere.
+    func maker(of name: String, on listener: NBDListener) -> DiskRegistry?
+}
+
+extension NBDExportDirectory {
+    /// Nobody makes disks.
+    public func maker(of name: String, on listener: NBDListener) -> DiskRegistry? { nil }
 }
 
 /// Every disk and partition of a registry under its name, and what was added under other names.
@@ -109,6 +117,11 @@ public final class NBDDiskDirectory: NBDExportDirectory {
         return Self.export(of: device)
     }
 
+    /// The registry, for disks that are made when they are opened.
+    public func maker(of name: String, on listener: NBDListener) -> DiskRegistry? {
+        listener.servesEveryDisk && !name.isEmpty ? registry : nil
+    }
+
     /// The disks with their partitions, then what was added.
     public func list(on listener: NBDListener) -> [String] {
         let disks = listener.servesEveryDisk ? exportedDisks : []
@@ -126,7 +139,7 @@ public final class NBDDiskDirectory: NBDExportDirectory {
         }.map(\.export)
     }
 
-    private static func export(of device: BlockDevice) -> NBDExport {
+    static func export(of device: BlockDevice) -> NBDExport {
         let what = device.partitionNumber == 0 ? "\(device.disk.driverName) disk" : "partition of \(device.disk.name)"
         return NBDExport(name: device.name, description: what, device: device)
     }

@@ -90,7 +90,7 @@ extension NBDSession {
                 name = export.device.name
                 answer = open(export)
             } else {
-                answer = .refused(.unknown(asked))
+                answer = openMade(asked, &name)
             }
         }
         let device = name
@@ -112,11 +112,33 @@ extension NBDSession {
             // After the open: the size cannot have been that of a disk that was gone by then.
             return .facts(export.facts)
         } catch {
-            server.countRefused("\(export.name): \(error.reason)")
-            // EBUSY may pass, so it is the policy of the moment; ENXIO and the like mean that there is no such export.
-            let reply: NBDOptionReply = error.errno == 16 ? .policy : error.errno == 6 ? .unknown : .platform
-            return .refused(NBDRefusal(reply: reply, reason: error.reason))
+            return refused(export.name, error)
         }
+    }
+
+    /// There is no such export, but somebody may make the disk for whoever opens it.
+    private func openMade(_ asked: String, _ name: inout String) -> NBDLookupAnswer {
+        guard let registry = server.directory.maker(of: asked, on: listener) else {
+            return .refused(.unknown(asked))
+        }
+        do throws(DiskError) {
+            var opener: Opener? = try registry.openOrCreateBlocking(
+                .name(asked), .readWrite, as: identity(), depth: NBDFlow.openerDepth, sink: self, delegate: self,
+                deadline: server.options.handshakeDeadline)
+            guard let device = opener?.device, device.disk.options.isExported else { return .refused(.unknown(asked)) }
+            name = device.name
+            opened.withLock { swap(&$0, &opener) }
+            return .facts(NBDDiskDirectory.export(of: device).facts)
+        } catch {
+            return error.errno == 6 ? .refused(.unknown(asked)) : refused(asked, error)
+        }
+    }
+
+    private func refused(_ name: String, _ error: DiskError) -> NBDLookupAnswer {
+        server.countRefused("\(name): \(error.reason)")
+        // EBUSY may pass, so it is the policy of the moment; ENXIO and the like mean that there is no such export.
+        let reply: NBDOptionReply = error.errno == 16 ? .policy : error.errno == 6 ? .unknown : .platform
+        return .refused(NBDRefusal(reply: reply, reason: error.reason))
     }
 
     private func identity() -> OpenerIdentity {

@@ -26,6 +26,8 @@ struct Platter: AsyncParsableCommand {
             PartitionsVerb.self,
             RemoveVerb.self,
             YankVerb.self,
+            ProvideVerb.self,
+            UnprovideVerb.self,
             QuarantineVerb.self,
             ResizeVerb.self,
             SetVerb.self,
@@ -37,6 +39,7 @@ struct Platter: AsyncParsableCommand {
             ExportVerb.self,
             UnexportVerb.self,
             EventsVerb.self,
+            SettleVerb.self,
             TraceVerb.self,
             DoctorVerb.self,
         ])

@@ -14,6 +14,8 @@ import platter
                 nbd = ["unix:/run/n.sock", "tcp:127.0.0.1:10809"]
                 metrics-open = true
                 log-level = "debug"
+                hotplug = "bin/helper"
+                hotplug-timeout = "5s"
 
                 [[disk]]
                 driver = "ram"
@@ -24,7 +26,8 @@ import platter
                 driver = "file"
                 path = "/var/lib/disk.img"
                 sector-size = 4096
-                """, file: "f")
+                """, file: "/etc/f")
+        #expect(configuration.hotplug == "/etc/bin/helper" && configuration.hotplugTimeout == "5s")
         #expect(configuration.socket == "/run/x.sock")
         #expect(configuration.nbd == ["unix:/run/n.sock", "tcp:127.0.0.1:10809"])
         #expect(configuration.metricsAreOpen == true)
@@ -117,6 +120,21 @@ import platter
         #expect(try uri("tcp:127.0.0.1:10809", "pl0") == "nbd://127.0.0.1/pl0")
         #expect(try uri("tcp:[::1]:99", "pl0") == "nbd://[::1]:99/pl0")
         #expect(#expect(throws: Problem.self) { try uri("udp:x", "pl0") }?.exitStatus == .usage)
+    }
+
+    @Test func `an event prints as udevadm prints it`() {
+        var event = Samples.event
+        event.environment = ["ACTION=add", "DEVPATH=/devices/virtual/block/pl0/pl0p1"]
+        #expect(
+            EventText.text(event, at: 12.000_034) == """
+                KERNEL[12.000034] add      /devices/virtual/block/pl0/pl0p1 (block)
+                ACTION=add
+                DEVPATH=/devices/virtual/block/pl0/pl0p1
+
+
+                """)
+        #expect(EventText.lost(2) == "PLATTER lost 2 events\n\n")
+        #expect(EventText.lost(nil) == "PLATTER lost an unknown number of events\n\n")
     }
 
     @Test func `a report says everything, in lines`() {

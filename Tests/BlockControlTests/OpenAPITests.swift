@@ -60,7 +60,8 @@ import Testing
     private static let documents: [(String, @Sendable () throws -> JSONValue)] = [
         ("DeviceList", { try tree(Samples.list) }), ("Disk", { try tree(Samples.detail) }),
         ("Opener", { try tree(Samples.opener) }),
-        ("Node", { try tree(Samples.node) }), ("Ledger", { try tree(Samples.ledger) }),
+        ("Node", { try tree(Samples.node) }), ("Limits", { try tree(LimitsModel()) }),
+        ("Ledger", { try tree(Samples.ledger) }),
         ("Statistics", { try tree(StatisticsModel(device: "pl0")) }),
         ("Counters", { try tree(StatisticsModel.Kind()) }), ("Removal", { try tree(Samples.removal) }),
         ("QuarantineList", { try tree(Samples.quarantine) }),
@@ -75,6 +76,11 @@ import Testing
         ("Resize", { try tree(ResizeRequest(size: 1)) }), ("Set", { try tree(SetRequest(settings: [:])) }),
         ("Insert", { try tree(InsertRequest(path: "/a")) }),
         ("Eject", { try tree(EjectRequest(force: true, timeoutSeconds: 1)) }),
+        ("Provide", { try tree(ProvideRequest(pattern: "a*", driver: "ram", parameters: [:])) }),
+        ("ProviderList", { try tree(Samples.providers) }),
+        ("Provider", { try tree(Samples.providers.providers.first) }),
+        ("Settle", { try tree(SettleRequest(timeoutSeconds: 1, exitIfExists: "pl0")) }),
+        ("Settled", { try tree(SettleModel(seqnum: 1, exists: true)) }),
         ("Medium", { try tree(Samples.medium) }),
         ("AddExport", { try tree(ExportRequest(device: "pl0", kind: "nbd", parameters: [:])) }),
     ]

@@ -26,7 +26,8 @@ enum Samples {
         device: "pl0", opener: "nbd", mode: "rw", claim: false, pid: 42, uid: 1000, program: "nbdcopy",
         address: "127.0.0.1:4", since: 1_795_232_466.5, inFlight: 3, holder: "pl3")
     static let ledger = LedgerModel(
-        accepted: 9, ok: 4, failed: 2, expired: 2, quarantined: 1, late: 1, inFlight: 1, refused: 5, driverFaults: 1)
+        accepted: 9, ok: 4, failed: 2, aborted: 1, quarantined: 1, inFlight: 1, timedOut: 1, expired: 1, late: 1,
+        refused: 5, driverFaults: 1)
     static let export = ExportModel(
         id: "1", kind: "nbd", device: "pl0", name: "pl0", uri: "nbd://localhost/pl0", readOnly: false)
     static let exports = ExportList(exports: [export])
@@ -68,7 +69,9 @@ enum Samples {
     static let event = EventModel(
         seqnum: 12, action: "add", devpath: "/devices/virtual/block/pl0/pl0p1", devname: "pl0p1",
         devtype: "partition", major: 259, minor: 1, diskseq: 7, partn: 1, partname: "root", partuuid: "u", time: 1.5,
-        properties: ["RESIZE": "1"])
+        properties: ["RESIZE": "1"], environment: ["ACTION=add"])
+    static let providers = ProviderList(
+        providers: [ProviderModel(pattern: "a*", driver: "ram", parameters: ["size": .one("1M")])])
     static let rescan = RescanModel(
         disk: "pl0", diskseq: 7, table: "gpt", partitions: ["pl0p1"], added: ["pl0p1"], removed: [], warnings: ["w"])
     static let table = PartitionTableModel(

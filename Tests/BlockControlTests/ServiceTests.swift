@@ -7,46 +7,6 @@ import BlockSystem
 import Logging
 import Testing
 
-/// Drivers as in the daemon, exports that are only written down.
-private final class FakeBackend: ControlBackend {
-    let registry: DiskRegistry
-    let list = Lock<[ExportModel]>([])
-
-    init(_ registry: DiskRegistry) { self.registry = registry }
-
-    func add(driver: String, parameters: [Parameter]) async throws(Problem) -> Disk {
-        do {
-            let made = try DriverCatalogue.makeWithOptions(
-                driver: driver, keys: parameters.map { ($0.key ?? "", $0.value) })
-            return try await registry.add(made.driver, made.common.options)
-        } catch let error as DiskError {
-            throw Problem(error)
-        } catch {
-            throw Problem(.usage, "\(error)", errno: "EINVAL")
-        }
-    }
-
-    func exports(of device: String?) async -> [ExportModel] {
-        list.withLock { $0 }.filter { device == nil || $0.device == device }
-    }
-
-    func export(_ device: BlockDevice, kind: String, parameters: [Parameter]) async throws(Problem) -> ExportModel {
-        let model = ExportModel(
-            id: "1", kind: kind, device: device.name, name: device.name, uri: "x:/\(device.name)", readOnly: false)
-        list.withLock { $0.append(model) }
-        return model
-    }
-
-    func unexport(_ id: String) async throws(Problem) -> ExportModel {
-        let model = list.withLock { list in list.first { $0.id == id } }
-        guard let model else { throw Problem(.notFound, "no export '\(id)'", errno: "ENOENT") }
-        list.withLock { $0.removeAll { $0.id == id } }
-        return model
-    }
-
-    func metrics(_ page: inout MetricsPage) async { page.add("platter_fake", .gauge, "A sample.", [], 1) }
-}
-
 /// Takes answers and forgets them.
 private final class Deaf: BioSink {
     func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {}
@@ -63,61 +23,6 @@ private final class HangingDriver: BlockDriver {
         return [(key: "speed", value: "1")]
     }
     var notes: [String] { ["slow"] }
-}
-
-private struct Daemon {
-    let registry: DiskRegistry
-    let server: ControlServer
-    let client: ControlClient
-}
-
-private func withDaemon(_ body: (Daemon) async throws -> Void) async throws {
-    try await withTemporaryDirectory { directory in
-        let registry = DiskRegistry()
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let service = ControlService(
-            registry: registry, backend: FakeBackend(registry), version: "1.2.3", logger: logger)
-        let server = ControlServer(service: service, logger: logger)
-        let paths = ControlPaths(socket: directory + "/c.sock")
-        try await server.listen(unix: paths.socket)
-        let daemon = Daemon(registry: registry, server: server, client: ControlClient(paths: paths))
-        do {
-            try await body(daemon)
-        } catch {
-            Issue.record(error)
-        }
-        for disk in registry.disks { _ = await disk.remove(.surprise) }
-        await server.stop()
-    }
-}
-
-extension ControlClient {
-    @discardableResult
-    fileprivate func add(_ words: String...) async throws -> DiskDetail {
-        let parameters = words.dropFirst().map(Parameter.init).object
-        return try await send(.addDisk, body: AddRequest(driver: words.first ?? "", parameters: parameters))
-    }
-
-    fileprivate func remove(
-        _ name: String, _ mode: String?, timeout: Double? = nil, wait: Bool? = nil, dryRun: Bool? = nil,
-        ifMatch: String? = nil
-    ) async throws -> RemovalModel {
-        let request = RemovalRequest(mode: mode, timeoutSeconds: timeout, wait: wait, dryRun: dryRun)
-        return try await send(.removeDisk, name, body: request, ifMatch: ifMatch)
-    }
-}
-
-private func problem<Answer>(_ body: () async throws -> Answer) async -> Problem? {
-    do {
-        _ = try await body()
-        Issue.record("it was expected to fail")
-        return nil
-    } catch let problem as Problem {
-        return problem
-    } catch {
-        Issue.record(error)
-        return nil
-    }
 }
 
 @Suite(.timeLimit(.minutes(2))) struct `The service over its socket` {
@@ -425,33 +330,6 @@ private func problem<Answer>(_ body: () async throws -> Answer) async -> Problem
             #expect(try await client.send(.removeExport, "1", as: ExportModel.self) == export)
             let gone = await problem { try await client.send(.removeExport, "1", as: ExportModel.self) }
             #expect(gone?.status == 404)
-        }
-    }
-
-    @Test func `events are told from the first one that is wanted, and end with the server`() async throws {
-        try await withDaemon { daemon in
-            let client = daemon.client
-            try await client.add("ram", "size=1M", "name=foo", "partscan=off")
-            _ = try await client.remove("foo", nil)
-            let seen = Lock<[String]>([])
-            let listener = Task {
-                do {
-                    try await client.events(from: 1) { message in
-                        guard case .event(let event) = message else { return true }
-                        let count = seen.withLock { seen in
-                            seen.append("\(event.seqnum) \(event.action) \(event.devname)")
-                            return seen.count
-                        }
-                        // Trap: an open stream must not keep the server from ending.
-                        if count == 4 { Task { await daemon.server.stop() } }
-                        return true
-                    }
-                } catch is Unreachable {}
-            }
-            // Its event may be told, and the server ended, before this is answered.
-            do { try await client.add("ram", "size=1M", "name=bar", "partscan=off") } catch is Unreachable {}
-            try await listener.value
-            #expect(seen.withLock { $0 } == ["1 add foo", "2 offline foo", "3 remove foo", "4 add bar"])
         }
     }
 

@@ -177,7 +177,7 @@ import Testing
             #expect(sink.all.values.allSatisfy { $0.count == 1 })
             let ledger = disk.ledger()
             #expect(ledger.quarantined == 0 && disk.quarantinedBytes == 0 && ledger.inFlight == 0)
-            #expect(ledger.expired == ledger.late)
+            #expect(ledger.aborted == ledger.late)
             opener.close()
         }
     }

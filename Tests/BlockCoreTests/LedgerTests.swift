@@ -33,6 +33,35 @@ import Testing
         #expect(registry.coreFaults == 0)
     }
 
+    @Test("tells timeouts from other failures: each is aborted or in quarantine, whoever answered it") func timeouts()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = HeldDriver(behaviour: .answer(.ioError)) { $0.timeout = .milliseconds(5) }
+        let disk = try await registry.add(driver, plain("a"))
+        let sink = CountingSink()
+        let opener = try disk.part0.open(.readWrite, as: tester, sink: sink)
+        opener.submit(.discard, oneSector, data: .none, token: 1)
+        driver.set(.answer(.ok))
+        opener.submit(.discard, oneSector, data: .none, token: 2)
+        driver.set(.hold)
+        for token in UInt64(3)...5 { opener.submit(.discard, oneSector, data: .none, token: token) }
+        #expect(sink.wait(for: 5) && sink.statuses(of: 3) == [.timedOut])
+        var ledger = disk.ledger()
+        #expect(ledger.accepted == 5 && ledger.ok == 1 && ledger.failed == 1 && ledger.inFlight == 0)
+        #expect(ledger.quarantined == 3 && ledger.aborted == 0 && ledger.timedOut == 3 && ledger.expired == 0)
+        driver.answerOne()
+        ledger = disk.ledger()
+        #expect(ledger.quarantined == 2 && ledger.aborted == 1 && ledger.late == 1)
+        #expect(ledger.accepted == ledger.ok + ledger.failed + ledger.aborted + ledger.quarantined)
+        let report = try #require(await disk.remove(.surprise, deadline: .milliseconds(5)).report)
+        #expect(report.quarantined == 2)
+        driver.answerAll()
+        opener.close()
+        #expect(eventually { disk.lifeState == .gone })
+        #expect(disk.ledger().fault == nil && registry.coreFaults == 0, "timed out is no fault of the books")
+    }
+
     @Test("that does not add up is a fault of Platter, in the report and to whoever listens; never silent")
     func broken()
         async throws
@@ -45,7 +74,7 @@ import Testing
         opener.submit(.discard, oneSector, data: .none, token: 1)
         opener.close()
         let report = try #require(await disk.remove().report)
-        let line = "2 accepted are not 1 ok + 0 failed + 0 expired"
+        let line = "2 accepted are not 1 ok + 0 failed + 0 aborted + 0 quarantined"
         #expect(report.notes.contains { $0.contains("fault of Platter") && $0.contains(line) })
         #expect(heard.withLock { $0.map(\.disk) } == ["a"] && registry.coreFaults == 1)
         #expect(heard.withLock { $0.first?.reason.contains(line) } == true)
@@ -71,9 +100,17 @@ import Testing
             return ledger.fault ?? "none"
         }
         #expect(fault { _ in } == "none")
-        #expect(fault { ($0.accepted, $0.ok, $0.failed, $0.expired, $0.late) = (10, 7, 1, 2, 2) } == "none")
+        #expect(
+            fault {
+                ($0.accepted, $0.ok, $0.failed, $0.aborted) = (10, 6, 1, 3)
+                ($0.timedOut, $0.expired, $0.late) = (1, 2, 3)
+            } == "none")
         #expect(fault { $0.accepted = 11 }.contains("11 accepted are not 0 ok"))
-        #expect(fault { ($0.accepted, $0.expired) = (2, 2) }.contains("of 2 expired 0 came late"))
+        #expect(
+            fault { ($0.accepted, $0.aborted, $0.expired) = (2, 2, 2) }.contains("of 2 aborted 0 came late"))
+        #expect(
+            fault { ($0.accepted, $0.aborted, $0.late) = (2, 2, 2) }
+                .contains("0 timed out and 0 expired, but 2 are aborted"))
         #expect(fault { $0.quarantined = 1 }.contains("1 are still owed"))
         #expect(fault { $0.inFlight = 3 }.contains("3 are in flight"))
     }

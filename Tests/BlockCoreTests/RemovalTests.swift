@@ -112,7 +112,7 @@ import Testing
         #expect(sink.total == 8, "a late answer reaches nobody")
         let ledger = disk.ledger()
         #expect(ledger.late == 8 && ledger.expired == 8 && ledger.quarantined == 0)
-        #expect(ledger.accepted == ledger.ok + ledger.failed + ledger.expired + ledger.inFlight)
+        #expect(ledger.accepted == ledger.ok + ledger.failed + ledger.aborted + ledger.quarantined + ledger.inFlight)
         #expect(eventually { driver.log.suffix(3) == ["stop", "closed", "released"] })
         #expect(disk.quarantinedBytes == 0, "the memory came back with the late answers")
         #expect(await second.remove().word == "removed")

@@ -46,10 +46,13 @@ public struct ControlClient: Sendable {
     }
 
     /// The stream of events, from one on or from now; `deliver` returns whether to go on.
+    ///
+    /// - Parameter filter: as the query of the route takes it: `device`, `action`, `devtype`.
     public func events(
-        from sequence: UInt64?, ready: () -> Void = {}, _ deliver: (EventMessage) throws -> Bool
+        from sequence: UInt64?, filter: [(String, String)] = [], ready: () -> Void = {},
+        _ deliver: (EventMessage) throws -> Bool
     ) async throws {
-        let query = sequence.map { [("from", String($0))] } ?? []
+        let query = (sequence.map { [("from", String($0))] } ?? []) + filter
         try await withConnection(head(.events, "", query: query, length: nil, ifMatch: nil), body: nil) { inbound in
             var parser = EventParser()
             var status = 200

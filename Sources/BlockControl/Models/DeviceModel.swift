@@ -138,12 +138,14 @@ public struct DiskDetail: Codable, Sendable, Equatable {
     public var parent: String?
     /// Facts of the driver's own.
     public var attributes: [String: String]
+    /// What one request may be.
+    public var limits: LimitsModel
 
     /// The parts that are of the device itself stand beside the others, not inside.
     enum CodingKeys: String, CodingKey {
         case instance, generation, removal, profile, settings, holders, statistics, ledger, exports
         case settingsStale = "settings_stale"
-        case notes, hidden, node, parent, attributes
+        case notes, hidden, node, parent, attributes, limits
     }
 
     /// All about a disk.
@@ -168,6 +170,7 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         node = nil
         parent = nil
         attributes = [:]
+        limits = LimitsModel()
     }
 
     /// Reads the device's own keys and the others from one object.
@@ -189,6 +192,7 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         node = try container.decodeIfPresent(NodeModel.self, forKey: .node)
         parent = try container.decodeIfPresent(String.self, forKey: .parent)
         attributes = try container.decode([String: String].self, forKey: .attributes)
+        limits = try container.decode(LimitsModel.self, forKey: .limits)
     }
 
     /// Writes the device's own keys and the others into one object.
@@ -210,6 +214,7 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         try container.encodeIfPresent(node, forKey: .node)
         try container.encodeIfPresent(parent, forKey: .parent)
         try container.encode(attributes, forKey: .attributes)
+        try container.encode(limits, forKey: .limits)
     }
 
     /// The ETag of the disk: instance, sequence number and generation.

@@ -30,12 +30,14 @@ public struct EventModel: Codable, Sendable, Equatable {
     public var time: Double
     /// What this kind of event has besides, under udev's names: `RESIZE`, `DISK_RO`, `PLATTER_REASON`.
     public var properties: [String: String]
+    /// All of it as a kernel sends it and a hotplug helper gets it: `KEY=value`, in the kernel's order.
+    public var environment: [String]
 
     /// An event.
     public init(
         seqnum: UInt64, action: String, devpath: String, devname: String, devtype: String, major: UInt32,
         minor: UInt32, diskseq: UInt64, partn: Int? = nil, partname: String? = nil, partuuid: String? = nil,
-        time: Double, properties: [String: String] = [:]
+        time: Double, properties: [String: String] = [:], environment: [String] = []
     ) {
         self.seqnum = seqnum
         self.action = action
@@ -51,18 +53,7 @@ public struct EventModel: Codable, Sendable, Equatable {
         self.partuuid = partuuid
         self.time = time
         self.properties = properties
-    }
-
-    /// As `udevadm monitor --property` prints it: `KEY=value` lines in its order.
-    public var propertyLines: [String] {
-        var lines = ["ACTION=\(action)", "DEVPATH=\(devpath)", "SUBSYSTEM=\(subsystem)"]
-        lines += properties.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        lines += ["MAJOR=\(major)", "MINOR=\(minor)", "DEVNAME=\(devname)", "DEVTYPE=\(devtype)", "DISKSEQ=\(diskseq)"]
-        if let partn { lines.append("PARTN=\(partn)") }
-        if let partname { lines.append("PARTNAME=\(partname)") }
-        if let partuuid { lines.append("PARTUUID=\(partuuid)") }
-        lines.append("SEQNUM=\(seqnum)")
-        return lines
+        self.environment = environment
     }
 }
 
@@ -70,11 +61,11 @@ public struct EventModel: Codable, Sendable, Equatable {
 public struct LostModel: Codable, Sendable, Equatable {
     /// Always `lost`.
     public var action: String
-    /// How many.
-    public var count: UInt64
+    /// How many; absent: nobody knows, for the last event that was seen is another daemon's.
+    public var count: UInt64?
 
     /// A marker.
-    public init(count: UInt64) {
+    public init(count: UInt64?) {
         action = "lost"
         self.count = count
     }
@@ -84,6 +75,6 @@ public struct LostModel: Codable, Sendable, Equatable {
 public enum EventMessage: Sendable, Equatable {
     /// Something happened.
     case event(EventModel)
-    /// Some events are missing here; the present state is to be asked for anew.
-    case lost(UInt64)
+    /// So many events are missing here (nil: nobody knows how many); the present state is to be asked for anew.
+    case lost(UInt64?)
 }

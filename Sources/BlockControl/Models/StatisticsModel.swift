@@ -47,7 +47,7 @@ public struct StatisticsModel: Codable, Sendable, Equatable {
     }
 }
 
-/// What became of everything a disk accepted: accepted = ok + failed + expired + in flight.
+/// What became of everything a disk accepted: accepted = ok + failed + aborted + quarantined + in flight.
 public struct LedgerModel: Codable, Sendable, Equatable {
     /// Let in.
     public var accepted: UInt64
@@ -55,34 +55,41 @@ public struct LedgerModel: Codable, Sendable, Equatable {
     public var ok: UInt64
     /// Answered with an error.
     public var failed: UInt64
-    /// Answered by the deadline of a removal, because the driver had not.
-    public var expired: UInt64
-    /// Of those, what the driver still owes.
+    /// Answered with an error in the driver's stead, whose own answer came later and was dropped.
+    public var aborted: UInt64
+    /// Answered so, too, and the driver still owes its own answer.
     public var quarantined: UInt64
-    /// Of those, answers that came after all, and were dropped.
-    public var late: UInt64
     /// Not answered yet.
     public var inFlight: UInt64
+    /// Of those aborted and in quarantine, those that a timeout answered.
+    public var timedOut: UInt64
+    /// Of those aborted and in quarantine, those that the deadline of a removal answered.
+    public var expired: UInt64
+    /// Answers that came after all, and were dropped.
+    public var late: UInt64
     /// Never let in.
     public var refused: UInt64
     /// Requests that the driver dropped without an answer.
     public var driverFaults: UInt64
 
     enum CodingKeys: String, CodingKey {
-        case accepted, ok, failed, expired, quarantined, late
+        case accepted, ok, failed, aborted, quarantined
         case inFlight = "in_flight"
-        case refused
+        case timedOut = "timed_out"
+        case expired, late, refused
         case driverFaults = "driver_faults"
     }
 
     /// A ledger.
     public init(
-        accepted: UInt64, ok: UInt64, failed: UInt64, expired: UInt64, quarantined: UInt64, late: UInt64,
-        inFlight: UInt64, refused: UInt64, driverFaults: UInt64
+        accepted: UInt64, ok: UInt64, failed: UInt64, aborted: UInt64, quarantined: UInt64, inFlight: UInt64,
+        timedOut: UInt64, expired: UInt64, late: UInt64, refused: UInt64, driverFaults: UInt64
     ) {
         self.accepted = accepted
         self.ok = ok
         self.failed = failed
+        self.aborted = aborted
+        self.timedOut = timedOut
         self.expired = expired
         self.quarantined = quarantined
         self.late = late

@@ -16,6 +16,15 @@ public protocol ControlBackend: Sendable {
     /// Takes an export back.
     func unexport(_ id: String) async throws(Problem) -> ExportModel
 
+    /// Has disks made for a pattern of names, when somebody opens one that is not there.
+    func provide(_ pattern: String, driver: String, parameters: [Parameter]) async throws(Problem) -> ProviderModel
+
+    /// Makes no more for a pattern.
+    func unprovide(_ pattern: String) async throws(Problem) -> ProviderModel
+
+    /// What disks are made for.
+    func providers() async -> [ProviderModel]
+
     /// Samples of the exports for the metrics page.
     func metrics(_ page: inout MetricsPage) async
 }

@@ -25,7 +25,7 @@ struct ControlResponder: Sendable {
     }
 
     private func answer(_ route: ControlRoute, _ request: Request, _ context: ControlContext) async throws -> Response {
-        let name = context.parameters.get("name") ?? ""
+        let name = ControlResponder.unescaped(context.parameters.get("name") ?? "")
         let ifMatch = route.honoursIfMatch ? try ControlResponder.ifMatch(request) : nil
         switch route {
         case .listDisks: return try .document(service.list(hidden: request.uri.queryParameters["hidden"] == "1"))
@@ -61,7 +61,12 @@ struct ControlResponder: Sendable {
         case .listExports: return try .document(await service.exports())
         case .addExport: return try .document(await service.export(try await body(request, context)), status: .created)
         case .removeExport: return try .document(await service.unexport(context.parameters.get("id") ?? ""))
+        case .listProviders: return try .document(await service.providers())
+        case .addProvider:
+            return try .document(await service.provide(try await body(request, context)), status: .created)
+        case .removeProvider: return try .document(await service.unprovide(name))
         case .events: return try events(request, context)
+        case .settle: return try .document(await service.settle(try await body(request, context)))
         case .metrics:
             return .text(await service.metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
         case .health: return try .document(service.health())
@@ -78,15 +83,14 @@ struct ControlResponder: Sendable {
     }
 
     private func events(_ request: Request, _ context: ControlContext) throws -> Response {
-        let last = try ControlResponder.number(request.headers[.lastEventID].map { $0[...] }, "Last-Event-ID")
-        let first = try ControlResponder.number(request.uri.queryParameters["from"], "from")
-        let after = (last ?? first.map { max($0, 1) - 1 }).map(UInt64.init)
+        let seen = try ControlResponder.place(request)
+        let filter = try EventFilter { request.uri.queryParameters[$0[...]].map(String.init) }
         let feed = EventFeed()
         // A listener that hangs up is noticed at once, not at the next event.
         context.channel.closeFuture.whenComplete { _ in feed.finish() }
         let registry = service.registry
         let body = ResponseBody { writer in
-            feed.observe(registry, after: after)
+            feed.observe(registry, after: seen, filter: filter)
             try await writer.write(ByteBuffer(string: ": events of \(registry.instance)\n\n"))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
@@ -96,7 +100,7 @@ struct ControlResponder: Sendable {
                     }
                 }
                 for await element in feed {
-                    try await writer.write(ByteBuffer(string: element.serverSentEvent))
+                    try await writer.write(ByteBuffer(string: element.serverSentEvent(of: registry.instance)))
                 }
                 group.cancelAll()
             }
@@ -123,6 +127,24 @@ struct ControlResponder: Sendable {
             status: .ok, headers: [.contentType: "application/octet-stream", .cacheControl: "no-store"], body: body)
     }
 
+    /// A part of a path as it was meant: `ram%2A` is `ram*`.
+    private static func unescaped(_ text: String) -> String {
+        var rest = Array(text.utf8)[...]
+        var bytes: [UInt8] = []
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(2)
+            guard byte == UInt8(ascii: "%"), digits.count == 2,
+                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            else {
+                bytes.append(byte)
+                continue
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     private static func ifMatch(_ request: Request) throws -> DiskTag? {
         guard let text = request.headers[.ifMatch], text != "*" else { return nil }
         guard let tag = DiskTag(text) else {
@@ -131,12 +153,19 @@ struct ControlResponder: Sendable {
         return tag
     }
 
-    private static func number(_ text: Substring?, _ name: String) throws -> Int? {
-        guard let text else { return nil }
-        guard let number = Int(text), number >= 0 else {
-            throw Problem(.usage, "'\(text)' is no number for '\(name)'", errno: "EINVAL")
+    /// Where a listener wants to go on: behind what he has seen, or at the first that he wants.
+    private static func place(_ request: Request) throws -> EventPlace? {
+        func wrong(_ text: some StringProtocol, _ name: String) -> Problem {
+            Problem(.usage, "'\(text)' is no number for '\(name)'", errno: "EINVAL")
         }
-        return number
+        if let text = request.headers[.lastEventID] {
+            guard let place = EventPlace(text) else { throw wrong(text, "Last-Event-ID") }
+            return place
+        }
+        guard let text = request.uri.queryParameters["from"] else { return nil }
+        guard var place = EventPlace(String(text)) else { throw wrong(text, "from") }
+        place.sequence = max(place.sequence, 1) - 1
+        return place
     }
 }
 

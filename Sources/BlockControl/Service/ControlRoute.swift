@@ -8,16 +8,17 @@ public enum ControlRoute: CaseIterable, Sendable {
     case insertMedium, ejectMedium
     case quarantine
     case listExports, addExport, removeExport
-    case events
+    case listProviders, addProvider, removeProvider
+    case events, settle
     case metrics, health, openAPI
 
     /// The method.
     public var method: String {
         switch self {
         case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk,
-            .insertMedium, .ejectMedium, .addExport:
+            .insertMedium, .ejectMedium, .addExport, .addProvider, .settle:
             "POST"
-        case .removeExport, .stopTrace: "DELETE"
+        case .removeExport, .removeProvider, .stopTrace: "DELETE"
         default: "GET"
         }
     }
@@ -41,7 +42,10 @@ public enum ControlRoute: CaseIterable, Sendable {
         case .quarantine: "/v1/quarantine"
         case .listExports, .addExport: "/v1/exports"
         case .removeExport: "/v1/exports/{id}"
+        case .listProviders, .addProvider: "/v1/providers"
+        case .removeProvider: "/v1/providers/{name}"
         case .events: "/v1/events"
+        case .settle: "/v1/settle"
         case .metrics: "/metrics"
         case .health: "/healthz"
         case .openAPI: "/openapi.json"

@@ -58,6 +58,7 @@ extension ControlService {
         detail.node = disk.profile.node.map(NodeModel.init)
         detail.parent = disk.options.parent
         detail.attributes = disk.options.attributes
+        detail.limits = LimitsModel(disk.limits)
         return detail
     }
 
@@ -155,6 +156,29 @@ extension QuarantineModel {
     }
 }
 
+extension LimitsModel {
+    init(_ limits: QueueLimits) {
+        func bounded(_ sectors: UInt64?) -> UInt64? { sectors == .max ? nil : sectors }
+        self.init()
+        logicalBlockSize = limits.logicalBlockSize
+        physicalBlockSize = limits.physicalBlockSize
+        alignmentOffset = limits.alignmentOffset
+        minimumIOSize = limits.minimumIO
+        optimalIOSize = limits.optimalIO
+        maxSectors = bounded(limits.maxSectors)
+        maxHardwareSectors = bounded(limits.maxHardwareSectors)
+        maxDeviceSectors = limits.maxDeviceSectors
+        maxUserSectors = limits.maxUserSectors
+        chunkSectors = limits.chunkSectors
+        maxDiscardSectors = bounded(limits.maxDiscardSectors)
+        maxHardwareDiscardSectors = bounded(limits.maxHardwareDiscardSectors)
+        maxUserDiscardSectors = bounded(limits.maxUserDiscardSectors)
+        discardGranularity = limits.discardGranularity
+        maxWriteZeroesSectors = bounded(limits.maxWriteZeroesSectors)
+        misaligned = limits.isMisaligned
+    }
+}
+
 extension StatisticsModel {
     init(device: String, _ statistics: DiskStatistics) {
         self.init(device: device)
@@ -177,9 +201,9 @@ extension StatisticsModel.Kind {
 extension LedgerModel {
     init(_ ledger: Ledger) {
         self.init(
-            accepted: ledger.accepted, ok: ledger.ok, failed: ledger.failed, expired: ledger.expired,
-            quarantined: ledger.quarantined, late: ledger.late, inFlight: ledger.inFlight, refused: ledger.refused,
-            driverFaults: ledger.driverFaults)
+            accepted: ledger.accepted, ok: ledger.ok, failed: ledger.failed, aborted: ledger.aborted,
+            quarantined: ledger.quarantined, inFlight: ledger.inFlight, timedOut: ledger.timedOut,
+            expired: ledger.expired, late: ledger.late, refused: ledger.refused, driverFaults: ledger.driverFaults)
     }
 }
 
@@ -195,6 +219,7 @@ extension EventModel {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             properties[String(parts[0])] = parts.count > 1 ? String(parts[1]) : ""
         }
+        environment = event.properties.map { "\($0.key)=\($0.value)" }
         if let mode = event.node?.mode { properties["DEVMODE"] = "0" + String(mode, radix: 8) }
         if let user = event.node?.user { properties["DEVUID"] = "\(user)" }
         if let group = event.node?.group { properties["DEVGID"] = "\(group)" }

@@ -123,6 +123,7 @@ public struct ControlService: Sendable {
         let export = try await backend.export(
             device, kind: request.kind, parameters: [Parameter](request.parameters ?? [:]))
         logger.info("export added", metadata: ["device": "\(device.name)", "uri": "\(export.uri)"])
+        announce(export, isBound: true)
         return export
     }
 
@@ -130,6 +131,7 @@ public struct ControlService: Sendable {
     public func unexport(_ id: String) async throws(Problem) -> ExportModel {
         let export = try await backend.unexport(id)
         logger.info("export removed", metadata: ["device": "\(export.device)", "uri": "\(export.uri)"])
+        announce(export, isBound: false)
         return export
     }
 

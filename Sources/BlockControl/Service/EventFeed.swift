@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import BlockCore
+package import BlockCore
 internal import BlockSystem
 
 /// Carries the events of the registry to one listener, who may be slow: bounded, and what does not fit is counted.
 package final class EventFeed: AsyncSequence, Sendable {
     package enum Element: Sendable, Equatable {
         case event(EventModel)
-        case lost(UInt64)
+        /// So many are missing (nil: nobody knows), up to the one with this number.
+        case lost(UInt64?, upTo: UInt64)
         /// Nothing happened for a while; the connection is alive.
         case heartbeat
     }
@@ -15,6 +16,10 @@ package final class EventFeed: AsyncSequence, Sendable {
     private struct State {
         var waiting: [Element] = []
         var lost: UInt64 = 0
+        /// The last number among them.
+        var lostUpTo: UInt64 = 0
+        /// The number of the last event that came by, wanted or not.
+        var place: UInt64 = 0
         var isFinished = false
         var reader: CheckedContinuation<Element?, Never>?
         var observer: EventObserver?
@@ -26,11 +31,21 @@ package final class EventFeed: AsyncSequence, Sendable {
     package init(limit: Int = 1024) { self.limit = limit }
 
     /// Starts to listen, to what comes after an event; nil: from now on.
-    func observe(_ registry: DiskRegistry, after sequence: UInt64?) {
-        let observer = registry.events.observe(after: sequence) { [weak self] delivery in
+    ///
+    /// An event of another daemon, or one that this one has not told of yet, is no place to go on from: then a loss comes
+    /// first, and everything that this daemon still has.
+    package func observe(_ registry: DiskRegistry, after seen: EventPlace?, filter: EventFilter? = nil) {
+        var start = registry.events.last
+        if let seen {
+            let isOurs = (seen.instance ?? registry.instance) == registry.instance && seen.sequence <= start
+            if !isOurs { push(.lost(nil, upTo: 0)) }
+            start = isOurs ? seen.sequence : 0
+        }
+        state.withLock { $0.place = start }
+        let observer = registry.events.observe(after: start) { [weak self] delivery in
             switch delivery {
-            case .event(let event): self?.push(.event(EventModel(event)))
-            case .lost(let count): self?.push(.lost(count))
+            case .event(let event): self?.take(event, filter)
+            case .lost(let count): self?.lose(count)
             }
         }
         let isLate = state.withLock { state in
@@ -38,6 +53,19 @@ package final class EventFeed: AsyncSequence, Sendable {
             return state.isFinished
         }
         if isLate { observer.cancel() }
+    }
+
+    private func take(_ event: DiskEvent, _ filter: EventFilter?) {
+        state.withLock { $0.place = event.sequence }
+        if filter?.wants(event) != false { push(.event(EventModel(event))) }
+    }
+
+    private func lose(_ count: UInt64) {
+        let place = state.withLock { state in
+            state.place += count
+            return state.place
+        }
+        push(.lost(count, upTo: place))
     }
 
     package func push(_ element: Element) {
@@ -52,8 +80,12 @@ package final class EventFeed: AsyncSequence, Sendable {
             } else {
                 // Once something is missing, everything is until the reader has been told.
                 switch element {
-                case .event: state.lost += 1
-                case .lost(let count): state.lost += count
+                case .event(let event):
+                    state.lost += 1
+                    state.lostUpTo = event.seqnum
+                case .lost(let count, let last):
+                    state.lost += count ?? 1
+                    state.lostUpTo = last
                 case .heartbeat: break
                 }
             }
@@ -82,7 +114,7 @@ package final class EventFeed: AsyncSequence, Sendable {
                     if !state.waiting.isEmpty { return .some(state.waiting.removeFirst()) }
                     if state.lost > 0 {
                         defer { state.lost = 0 }
-                        return .some(.lost(state.lost))
+                        return .some(.lost(state.lost, upTo: state.lostUpTo))
                     }
                     if state.isFinished { return .some(nil) }
                     state.reader = continuation
@@ -104,14 +136,17 @@ package final class EventFeed: AsyncSequence, Sendable {
 }
 
 extension EventFeed.Element {
-    /// As a server-sent event.
-    package var serverSentEvent: String {
+    /// As a server-sent event. Its id is what `Last-Event-ID` takes; behind a loss, too, so that nobody who comes back
+    /// after one is told of it again.
+    package func serverSentEvent(of instance: String) -> String {
         switch self {
         case .heartbeat: ": alive\n\n"
-        case .lost(let count):
-            "event: lost\ndata: \((try? ControlJSON.text(LostModel(count: count))) ?? "{}")\n\n"
+        case .lost(let count, let last):
+            "event: lost\nid: \(instance)-\(last)\n"
+                + "data: \((try? ControlJSON.text(LostModel(count: count))) ?? "{}")\n\n"
         case .event(let event):
-            "event: \(event.action)\nid: \(event.seqnum)\ndata: \((try? ControlJSON.text(event)) ?? "{}")\n\n"
+            "event: \(event.action)\nid: \(instance)-\(event.seqnum)\n"
+                + "data: \((try? ControlJSON.text(event)) ?? "{}")\n\n"
         }
     }
 }

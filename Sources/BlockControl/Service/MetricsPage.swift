@@ -104,7 +104,8 @@ extension MetricsPage {
         add("platter_disk_size_bytes", .gauge, "Size of a disk.", labels, Double(disk.part0.size) * Double(sectorSize))
         let ledger = disk.ledger()
         let outcomes: [(String, UInt64)] = [
-            ("ok", ledger.ok), ("failed", ledger.failed), ("expired", ledger.expired),
+            ("ok", ledger.ok), ("failed", ledger.failed), ("timed_out", ledger.timedOut),
+            ("expired", ledger.expired),
         ]
         add("platter_ios_accepted_total", .counter, "I/O that a disk let in.", labels, Double(ledger.accepted))
         for (outcome, count) in outcomes {

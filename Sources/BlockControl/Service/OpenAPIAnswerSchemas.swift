@@ -110,6 +110,34 @@ extension OpenAPIDocument {
                   "uptime_seconds": {"type": "number"}
                 }
               },
+              "ProviderList": {
+                "type": "object",
+                "required": ["providers"],
+                "properties": {"providers": {"type": "array", "items": {"$ref": "#/components/schemas/Provider"}}}
+              },
+              "Provider": {
+                "type": "object",
+                "required": ["pattern", "driver", "parameters", "made", "failed", "failure"],
+                "properties": {
+                  "pattern": {"type": "string"},
+                  "driver": {"type": "string"},
+                  "parameters": {
+                    "type": "object",
+                    "additionalProperties": {"type": ["string", "array"], "items": {"type": "string"}}
+                  },
+                  "made": {"type": "integer", "description": "disks"},
+                  "failed": {"type": "integer"},
+                  "failure": {"type": ["string", "null"], "description": "why, the last time"}
+                }
+              },
+              "Settled": {
+                "type": "object",
+                "required": ["seqnum", "exists"],
+                "properties": {
+                  "seqnum": {"type": "integer"},
+                  "exists": {"type": ["boolean", "null"]}
+                }
+              },
               "Event": {
                 "type": "object",
                 "required": [
@@ -126,7 +154,8 @@ extension OpenAPIDocument {
                   "partname",
                   "partuuid",
                   "time",
-                  "properties"
+                  "properties",
+                  "environment"
                 ],
                 "properties": {
                   "seqnum": {"type": "integer"},
@@ -142,7 +171,12 @@ extension OpenAPIDocument {
                   "partname": {"type": ["string", "null"]},
                   "partuuid": {"type": ["string", "null"]},
                   "time": {"type": "number"},
-                  "properties": {"type": "object", "additionalProperties": {"type": "string"}}
+                  "properties": {"type": "object", "additionalProperties": {"type": "string"}},
+                  "environment": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "description": "KEY=value as a kernel sends them, in its order"
+                  }
                 }
               },
               "Problem": {

@@ -66,7 +66,8 @@ extension OpenAPIDocument {
                       "hidden",
                       "node",
                       "parent",
-                      "attributes"
+                      "attributes",
+                      "limits"
                     ],
                     "properties": {
                       "instance": {"type": "string"},
@@ -86,10 +87,51 @@ extension OpenAPIDocument {
                       "hidden": {"type": "boolean"},
                       "node": {"anyOf": [{"$ref": "#/components/schemas/Node"}, {"type": "null"}]},
                       "parent": {"type": ["string", "null"]},
-                      "attributes": {"type": "object", "additionalProperties": {"type": "string"}}
+                      "attributes": {"type": "object", "additionalProperties": {"type": "string"}},
+                      "limits": {"$ref": "#/components/schemas/Limits"}
                     }
                   }
                 ]
+              },
+              "Limits": {
+                "type": "object",
+                "description": "sizes in bytes, counts in 512-byte sectors; null: no limit",
+                "required": [
+                  "logical_block_size",
+                  "physical_block_size",
+                  "alignment_offset",
+                  "minimum_io_size",
+                  "optimal_io_size",
+                  "max_sectors",
+                  "max_hw_sectors",
+                  "max_dev_sectors",
+                  "max_user_sectors",
+                  "chunk_sectors",
+                  "max_discard_sectors",
+                  "max_hw_discard_sectors",
+                  "max_user_discard_sectors",
+                  "discard_granularity",
+                  "max_write_zeroes_sectors",
+                  "misaligned"
+                ],
+                "properties": {
+                  "logical_block_size": {"type": "integer"},
+                  "physical_block_size": {"type": "integer"},
+                  "alignment_offset": {"type": "integer"},
+                  "minimum_io_size": {"type": "integer"},
+                  "optimal_io_size": {"type": "integer"},
+                  "max_sectors": {"type": ["integer", "null"]},
+                  "max_hw_sectors": {"type": ["integer", "null"]},
+                  "max_dev_sectors": {"type": "integer"},
+                  "max_user_sectors": {"type": ["integer", "null"]},
+                  "chunk_sectors": {"type": "integer"},
+                  "max_discard_sectors": {"type": ["integer", "null"]},
+                  "max_hw_discard_sectors": {"type": ["integer", "null"]},
+                  "max_user_discard_sectors": {"type": ["integer", "null"]},
+                  "discard_granularity": {"type": "integer"},
+                  "max_write_zeroes_sectors": {"type": ["integer", "null"]},
+                  "misaligned": {"type": "boolean"}
+                }
               },
               "Node": {
                 "type": "object",
@@ -157,10 +199,12 @@ extension OpenAPIDocument {
                   "accepted",
                   "ok",
                   "failed",
-                  "expired",
+                  "aborted",
                   "quarantined",
-                  "late",
                   "in_flight",
+                  "timed_out",
+                  "expired",
+                  "late",
                   "refused",
                   "driver_faults"
                 ],
@@ -168,10 +212,12 @@ extension OpenAPIDocument {
                   "accepted": {"type": "integer"},
                   "ok": {"type": "integer"},
                   "failed": {"type": "integer"},
-                  "expired": {"type": "integer"},
-                  "quarantined": {"type": "integer"},
-                  "late": {"type": "integer"},
+                  "aborted": {"type": "integer", "description": "answered in the driver's stead, and by it later"},
+                  "quarantined": {"type": "integer", "description": "answered in its stead, and still owed by it"},
                   "in_flight": {"type": "integer"},
+                  "timed_out": {"type": "integer", "description": "of aborted and quarantined, by a timeout"},
+                  "expired": {"type": "integer", "description": "of aborted and quarantined, by a removal's deadline"},
+                  "late": {"type": "integer"},
                   "refused": {"type": "integer"},
                   "driver_faults": {"type": "integer"}
                 }

@@ -52,6 +52,26 @@ extension OpenAPIDocument {
                 "type": "object",
                 "properties": {"force": {"type": "boolean"}, "timeout_seconds": {"type": "number"}}
               },
+              "Provide": {
+                "type": "object",
+                "required": ["pattern", "driver"],
+                "properties": {
+                  "pattern": {"type": "string", "description": "* stands for any run of characters"},
+                  "driver": {"type": "string"},
+                  "parameters": {
+                    "type": "object",
+                    "additionalProperties": {"type": ["string", "array"], "items": {"type": "string"}},
+                    "description": "as of Add; {name} in a value is the name that was asked for"
+                  }
+                }
+              },
+              "Settle": {
+                "type": "object",
+                "properties": {
+                  "timeout_seconds": {"type": "number", "description": "120 where it is absent"},
+                  "exit_if_exists": {"type": "string", "description": "a disk or partition that is enough"}
+                }
+              },
               "AddExport": {
                 "type": "object",
                 "required": ["device", "kind"],

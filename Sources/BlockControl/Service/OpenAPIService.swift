@@ -47,6 +47,52 @@ extension OpenAPIDocument {
                 }
               }
             },
+            "/v1/providers": {
+              "get": {
+                "operationId": "listProviders",
+                "summary": "For which names disks are made when they are opened",
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {
+                      "application/json": {"schema": {"$ref": "#/components/schemas/ProviderList"}}
+                    }
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              },
+              "post": {
+                "operationId": "addProvider",
+                "summary": "Have disks made for a pattern of names when they are opened",
+                "requestBody": {
+                  "required": true,
+                  "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Provide"}}}
+                },
+                "responses": {
+                  "201": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Provider"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
+            "/v1/providers/{name}": {
+              "delete": {
+                "operationId": "removeProvider",
+                "summary": "Make no more disks for a pattern; those that were made stay",
+                "parameters": [
+                  {"name": "name", "in": "path", "required": true, "description": "the pattern", "schema": {"type": "string"}}
+                ],
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Provider"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
             "/v1/events": {
               "get": {
                 "operationId": "events",
@@ -55,20 +101,49 @@ extension OpenAPIDocument {
                   {
                     "name": "from",
                     "in": "query",
-                    "description": "the first event that is wanted",
-                    "schema": {"type": "integer"}
+                    "description": "the first event that is wanted: INSTANCE-N, or N",
+                    "schema": {"type": "string"}
                   },
+                  {
+                    "name": "device",
+                    "in": "query",
+                    "description": "disks, with their partitions, or partitions; separated by commas",
+                    "schema": {"type": "string"}
+                  },
+                  {
+                    "name": "action",
+                    "in": "query",
+                    "description": "add, remove, change, …; separated by commas",
+                    "schema": {"type": "string"}
+                  },
+                  {"name": "devtype", "in": "query", "schema": {"type": "string", "enum": ["disk", "partition"]}},
                   {
                     "name": "Last-Event-ID",
                     "in": "header",
-                    "description": "the last event that was seen",
-                    "schema": {"type": "integer"}
+                    "description": "the id of the last event that was seen",
+                    "schema": {"type": "string"}
                   }
                 ],
                 "responses": {
                   "200": {
                     "description": "Done",
                     "content": {"text/event-stream": {"schema": {"type": "string"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
+            "/v1/settle": {
+              "post": {
+                "operationId": "settle",
+                "summary": "Wait until the hotplug helper and all listeners have handled what has happened until now",
+                "requestBody": {
+                  "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Settle"}}}
+                },
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Settled"}}}
                   },
                   "default": {"$ref": "#/components/responses/Problem"}
                 }

@@ -31,7 +31,7 @@ extension Disk {
     /// How long the driver may take over a setting where nothing else is said.
     public static let settingDeadline: Duration = .seconds(10)
 
-    /// Changes `ro` or `partscan` of the disk, or a setting of its driver. Works on a disk that owes, too.
+    /// Changes `ro`, `partscan` or `autoclear` of the disk, or a setting of its driver. Works on a disk that owes, too.
     ///
     /// Settings of the driver are made one after the other, on a thread of the control side.
     /// - Throws: EINVAL for what cannot be set, EPERM for a driver that is read-only, ENODEV when the disk is gone,
@@ -45,6 +45,7 @@ extension Disk {
         case "partscan":
             let isOn = try parseSwitch(key, value)
             state.withLock { $0.scansPartitions = isOn }
+        case "autoclear": try setAutoclear(parseSwitch(key, value))
         case "events_poll_msecs" where media != nil:
             guard let milliseconds = Int(value) else {
                 throw DiskError(
@@ -105,6 +106,7 @@ extension Disk {
         var own = [
             DiskSetting(key: "ro", value: isReadOnly ? "on" : "off"),
             DiskSetting(key: "partscan", value: scansPartitions ? "on" : "off"),
+            DiskSetting(key: "autoclear", value: isAutoclear ? "on" : "off"),
         ]
         if media != nil {
             own.append(DiskSetting(key: "events_poll_msecs", value: String(mediaPollMilliseconds)))

@@ -196,7 +196,10 @@ public final class Disk: Sendable {
     /// What became of everything it accepted.
     public func ledger() -> Ledger {
         let expired = UInt64(clamping: faults.expired.value)
-        let failed = UInt64(clamping: faults.failed.value)
+        let timedOut = UInt64(clamping: faults.timedOut.value)
+        // Timed out ones are among them: their submitters had an error.
+        let failures = UInt64(clamping: faults.failed.value)
+        let owed = UInt64(clamping: faults.owed.value)
         let now = countedStatistics()
         // The statistics may leave some out; the books have all.
         let completed =
@@ -205,10 +208,10 @@ public final class Disk: Sendable {
         let accepted = now.startedReads + now.startedOthers + accounts.uncountedStarted.load(ordering: .relaxed)
         let answered = completed + expired
         return Ledger(
-            accepted: accepted, ok: completed > failed ? completed - failed : 0, failed: failed, expired: expired,
-            quarantined: UInt64(clamping: faults.owed.value), late: UInt64(clamping: faults.late.value),
-            inFlight: accepted > answered ? accepted - answered : 0, refused: UInt64(clamping: faults.refused.value),
-            driverFaults: UInt64(clamping: faults.dropped.value))
+            accepted: accepted, ok: completed.less(failures), failed: failures.less(timedOut),
+            aborted: (expired + timedOut).less(owed), quarantined: owed, inFlight: accepted.less(answered),
+            timedOut: timedOut, expired: expired, late: UInt64(clamping: faults.late.value),
+            refused: UInt64(clamping: faults.refused.value), driverFaults: UInt64(clamping: faults.dropped.value))
     }
 
     /// Bytes of memory that the driver may still touch though the submitters had their answers.
@@ -297,6 +300,11 @@ public final class Disk: Sendable {
             node: device.node,
             parent: options.parent, isSilent: options.isHidden)
     }
+}
+
+extension UInt64 {
+    /// The difference, never below zero: the counts are read one after the other while I/O goes on.
+    fileprivate func less(_ other: UInt64) -> UInt64 { self > other ? self - other : 0 }
 }
 
 extension OpenerCore {

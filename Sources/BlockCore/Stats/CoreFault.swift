@@ -46,10 +46,15 @@ extension Ledger {
     /// What does not add up at the end of a disk's life, in one line; nil: it is exact.
     package var fault: String? {
         var wrong: [String] = []
-        if accepted != ok &+ failed &+ expired {
-            wrong.append("\(accepted) accepted are not \(ok) ok + \(failed) failed + \(expired) expired")
+        if accepted != ok &+ failed &+ aborted &+ quarantined {
+            wrong.append(
+                "\(accepted) accepted are not \(ok) ok + \(failed) failed + \(aborted) aborted + "
+                    + "\(quarantined) quarantined")
         }
-        if expired != late { wrong.append("of \(expired) expired \(late) came late") }
+        if aborted &+ quarantined != timedOut &+ expired {
+            wrong.append("\(timedOut) timed out and \(expired) expired, but \(aborted) are aborted")
+        }
+        if aborted != late { wrong.append("of \(aborted) aborted \(late) came late") }
         if quarantined != 0 { wrong.append("\(quarantined) are still owed") }
         if inFlight != 0 { wrong.append("\(inFlight) are in flight") }
         return wrong.isEmpty

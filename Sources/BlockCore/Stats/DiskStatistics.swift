@@ -85,7 +85,8 @@ public struct DiskStatistics: Sendable, Codable, Equatable {
     static func baseline(of cells: UsageCells) -> [UInt64] { (0..<14).map { cells.total(of: $0) } }
 }
 
-/// What became of everything a disk accepted: `accepted = ok + failed + expired + inFlight`, at rest with nothing in flight.
+/// What became of everything a disk accepted: `accepted = ok + failed + aborted + quarantined + inFlight`; at the end of
+/// its life with nothing in flight, and nothing in quarantine.
 public struct Ledger: Sendable, Codable, Equatable {
     /// Let in through the gate.
     public var accepted: UInt64
@@ -93,14 +94,19 @@ public struct Ledger: Sendable, Codable, Equatable {
     public var ok: UInt64
     /// Answered by the driver (or for it, when it dropped the request) with an error.
     public var failed: UInt64
-    /// Answered by the deadline of a removal, because the driver had not.
-    public var expired: UInt64
-    /// Of those, what the driver still owes.
+    /// Answered with an error in the driver's stead, by a timeout or by the deadline of a removal; the driver's own answer
+    /// came later, and was dropped.
+    public var aborted: UInt64
+    /// Answered so, too, and the driver still owes its own answer.
     public var quarantined: UInt64
-    /// Of those, answers that came after all, and were dropped.
-    public var late: UInt64
     /// Not answered yet.
     public var inFlight: UInt64
+    /// Of those aborted and in quarantine, those that a timeout answered.
+    public var timedOut: UInt64
+    /// Of those aborted and in quarantine, those that the deadline of a removal answered.
+    public var expired: UInt64
+    /// Answers of the driver that came after all, and were dropped: as many as were aborted.
+    public var late: UInt64
     /// Never let in: refused because the disk was gone, or parked when it died.
     public var refused: UInt64
     /// Requests that the driver dropped without an answer.

@@ -2,7 +2,8 @@
 
 public import BlockCore
 
-/// The keys that every driver has: `name=` `ro=on|off` `sector-size=512|4096` `partscan=on|off` `export=all|none`.
+/// The keys that every driver has: `name=` `ro=on|off` `sector-size=512|4096` `partscan=on|off` `export=all|none`
+/// `autoclear=on|off`.
 public struct CommonKeys: Sendable, Equatable {
     /// The name asked for; nil: the lowest free `plN`.
     public var name: String?
@@ -14,6 +15,8 @@ public struct CommonKeys: Sendable, Equatable {
     public var partitionScan = true
     /// Whether the daemon serves it under its name.
     public var isExported = true
+    /// Whether the disk goes with its last opener; nil: nobody said.
+    public var goesWithLastOpener: Bool?
 
     /// What holds when none is given.
     public init() {}
@@ -25,6 +28,7 @@ public struct CommonKeys: Sendable, Equatable {
         sectorSize = try keys.takeWord("sector-size", ["512", "4096"]).flatMap { Int($0) }
         partitionScan = try keys.takeSwitch("partscan") ?? true
         isExported = try keys.takeWord("export", ["all", "none"]) != "none"
+        goesWithLastOpener = try keys.takeSwitch("autoclear")
     }
 
     /// The same as the registry wants it.
@@ -35,6 +39,7 @@ public struct CommonKeys: Sendable, Equatable {
         options.logicalBlockSize = sectorSize
         options.scansPartitions = partitionScan
         options.isExported = isExported
+        options.isTransient = goesWithLastOpener ?? false
         return options
     }
 }

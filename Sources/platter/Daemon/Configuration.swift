@@ -30,7 +30,14 @@ package struct DiskPlan: Sendable, Equatable {
     }
 }
 
-/// The configuration file: `[serve]` for the daemon, a `[[disk]]` for each disk that should always be there.
+/// Disks to make when they are opened: `[[provide]]`.
+package struct ProviderPlan: Sendable, Equatable {
+    package var pattern: String
+    package var disk: DiskPlan
+}
+
+/// The configuration file: `[serve]` for the daemon, a `[[disk]]` for each disk that should always be there, a
+/// `[[provide]]` for names that disks are made for when they are opened.
 package struct Configuration: Sendable, Equatable {
     package var socket: String?
     package var nbd: [String]?
@@ -38,11 +45,18 @@ package struct Configuration: Sendable, Equatable {
     package var tokenFile: String?
     package var metricsAreOpen: Bool?
     package var logLevel: String?
+    package var hotplug: String?
+    package var hotplugTimeout: String?
+    package var mediaPoll: String?
     package var disks: [DiskPlan] = []
+    package var providers: [ProviderPlan] = []
     /// Where the keys of `[serve]` stand: FILE:LINE.
     package var places: [String: String] = [:]
 
-    static let serveKeys = ["socket", "nbd", "http", "token-file", "metrics-open", "log-level"]
+    static let serveKeys = [
+        "socket", "nbd", "http", "token-file", "metrics-open", "log-level", "hotplug", "hotplug-timeout",
+        "media-poll",
+    ]
 
     /// Where the file is when none is named.
     static func defaultPath(
@@ -102,8 +116,18 @@ package struct Configuration: Sendable, Equatable {
                     guard let disk = disk.table else { throw reader.wrong("'disk' is a list: write [[disk]]", key) }
                     self.disks.append(try reader.disk(disk, index: index))
                 }
+            case "provide":
+                guard let patterns = table[key]?.array else {
+                    throw reader.wrong("'provide' is a list: write [[provide]]", key)
+                }
+                for (index, table) in patterns.enumerated() {
+                    guard let table = table.table else {
+                        throw reader.wrong("'provide' is a list: write [[provide]]", key)
+                    }
+                    providers.append(try reader.provider(table, index: index))
+                }
             default:
-                throw reader.wrong("unknown table or key '\(key)'; there are [serve] and [[disk]]", key)
+                throw reader.wrong("unknown table or key '\(key)'; there are [serve], [[disk]] and [[provide]]", key)
             }
         }
     }
@@ -124,6 +148,11 @@ package struct Configuration: Sendable, Equatable {
                 }
                 metricsAreOpen = isOpen
             case "log-level": logLevel = try one()
+            case "hotplug":
+                let path = try one()
+                hotplug = HostFile.absolute(path.hasPrefix("/") ? path : reader.directory + "/" + path)
+            case "hotplug-timeout": hotplugTimeout = try one()
+            case "media-poll": mediaPoll = try one()
             default:
                 let keys = Configuration.serveKeys.joined(separator: ", ")
                 throw reader.wrong("unknown key '\(key)'; [serve] has \(keys)", key, in: "serve", 0)
@@ -145,26 +174,40 @@ private struct ConfigurationReader {
         "\(file):\(lines.line(of: key, in: table, index))"
     }
 
-    func disk(_ table: TOMLTable, index: Int) throws(Problem) -> DiskPlan {
+    /// A path in a file means the same wherever the daemon is started. Without the slash at its end.
+    var directory: String {
+        let slash = file.lastIndex(of: "/")
+        return String(HostFile.absolute(slash.map { String(file[...$0]) } ?? "").dropLast())
+    }
+
+    func provider(_ table: TOMLTable, index: Int) throws(Problem) -> ProviderPlan {
+        var disk = try disk(table, index: index, in: "provide")
+        let patterns = disk.parameters.filter { $0.key == "pattern" }
+        disk.parameters.removeAll { $0.key == "pattern" }
+        guard let pattern = patterns.first?.value, patterns.count == 1 else {
+            throw wrong("this provider lacks 'pattern', such as pattern = \"ram*\"", "", in: "provide", index)
+        }
+        return ProviderPlan(pattern: pattern, disk: disk)
+    }
+
+    func disk(_ table: TOMLTable, index: Int, in kind: String = "disk") throws(Problem) -> DiskPlan {
         var parameters: [Parameter] = []
         var driver: String?
-        // A path in a file means the same wherever the daemon is started.
-        let slash = file.lastIndex(of: "/")
-        let directory = HostFile.absolute(slash.map { String(file[...$0]) } ?? "")
-        var places = ["": lines.line(of: "", in: "disk", index)]
+        let directory = self.directory
+        var places = ["": lines.line(of: "", in: kind, index)]
         for key in table.keys {
             guard let value = table[key] else { continue }
-            places[key] = lines.line(of: key, in: "disk", index)
+            places[key] = lines.line(of: key, in: kind, index)
             if key == "driver" {
-                driver = try text(value, key, in: "disk", index)
+                driver = try text(value, key, in: kind, index)
                 continue
             }
-            for text in try texts(value, key, in: "disk", index) {
+            for text in try texts(value, key, in: kind, index) {
                 parameters.append(DriverWords.absolute(Parameter(key: key, value: text), of: "", from: directory))
             }
         }
         guard let driver else {
-            throw wrong("this disk lacks 'driver', such as driver = \"ram\"", "", in: "disk", index)
+            throw wrong("this \(kind) lacks 'driver', such as driver = \"ram\"", "", in: kind, index)
         }
         return DiskPlan(driver: driver, parameters: parameters, origin: DiskPlan.Origin(file: file, lines: places))
     }

@@ -18,9 +18,11 @@ final class Daemon: Sendable {
     private let logger: Logger
     private let registry = DiskRegistry()
     private let nbd: NBDExports
+    private let makers: Providers
     private let backend: DaemonBackend
     private let control: ControlServer
     private let lock: LockFile
+    private let helper: HotplugHelper?
 
     /// Takes the place; nothing is served yet.
     init(_ plan: ServePlan) throws(Problem) {
@@ -34,10 +36,12 @@ final class Daemon: Sendable {
         } catch {
             throw Problem(.failed, "the NBD server cannot be started: \(error)", errno: error.name)
         }
-        backend = DaemonBackend(registry: registry, nbd: nbd)
+        makers = Providers(registry, logger)
+        backend = DaemonBackend(registry: registry, nbd: nbd, makers: makers)
         let service = ControlService(
             registry: registry, backend: backend, version: Platter.version, logger: logger)
         control = ControlServer(service: service, logger: logger)
+        helper = plan.hotplug.map { HotplugHelper(program: $0.program, limit: $0.limit, logger: logger) }
     }
 
     /// Serves until told to end, and returns the exit status.
@@ -125,6 +129,15 @@ final class Daemon: Sendable {
     private func start() async throws -> Disk? {
         let limit = Host.raiseOpenFiles()
         logger.debug("open files", metadata: ["limit": "\(limit.now.map(String.init) ?? "none")"])
+        helper?.start(registry.events)
+        registry.setMediaPollInterval(milliseconds: plan.mediaPollMilliseconds)
+        for plan in plan.providers {
+            do throws(Problem) {
+                _ = try await backend.provide(plan.pattern, driver: plan.disk.driver, parameters: plan.disk.parameters)
+            } catch {
+                throw Problem(error.kind, plan.disk.locate(error.detail), errno: error.errno)
+            }
+        }
         var last: Disk?
         for disk in plan.disks {
             do throws(Problem) {
@@ -201,6 +214,7 @@ final class Daemon: Sendable {
         }
         await control.stopListening()
         nbd.stopListening()
+        await makers.removeAll()
         let impatience = Task {
             for await end in ends {
                 guard case .signal = end else { continue }
@@ -209,6 +223,11 @@ final class Daemon: Sendable {
             }
         }
         let status = await removeAll(.hard)
+        if let helper {
+            // It hears of the end, too, as far as it keeps up.
+            _ = await registry.events.settle(within: .seconds(5))
+            helper.stop()
+        }
         impatience.cancel()
         await control.stop()
         // The disks are gone: whoever is still connected has had every answer.

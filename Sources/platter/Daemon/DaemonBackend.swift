@@ -9,11 +9,15 @@ import BlockSystem
 struct DaemonBackend: ControlBackend {
     let registry: DiskRegistry
     let nbd: NBDExports
+    let makers: Providers
 
     func add(driver: String, parameters: [Parameter]) async throws(Problem) -> Disk {
         // Its lowers stay where they are found only until it has claimed them, so they are looked up then, not before.
         let context = DriverContext(registry)
+        let hold = LowerHold()
         let made = await offLoop { () -> Result<(driver: any BlockDriver, common: CommonKeys), ConfigurationError> in
+            hold.open(parameters, in: registry)
+            defer { hold.close() }
             do throws(ConfigurationError) {
                 return .success(
                     try DriverCatalogue.makeWithOptions(
@@ -50,6 +54,23 @@ struct DaemonBackend: ControlBackend {
     }
 
     func unexport(_ id: String) async throws(Problem) -> ExportModel { try nbd.remove(id) }
+
+    func provide(
+        _ pattern: String, driver: String, parameters: [Parameter]
+    ) async throws(Problem) -> ProviderModel {
+        let made = await offLoop { () -> Result<ProviderModel, Problem> in
+            do throws(Problem) {
+                return .success(try makers.add(pattern, driver: driver, parameters))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try made.get()
+    }
+
+    func unprovide(_ pattern: String) async throws(Problem) -> ProviderModel { try await makers.remove(pattern) }
+
+    func providers() async -> [ProviderModel] { makers.models }
 
     func metrics(_ page: inout MetricsPage) async { nbd.add(to: &page) }
 }

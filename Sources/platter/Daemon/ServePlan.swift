@@ -15,7 +15,12 @@ struct ServePlan: Sendable {
     var metricsAreOpen: Bool
     var logLevel: Logger.Level
     var disks: [DiskPlan]
+    var providers: [ProviderPlan]
+    /// How often removable media are looked for; 0: never.
+    var mediaPollMilliseconds: Int
     var command: String?
+    /// The program that is called for each event, and how long one call may take.
+    var hotplug: (program: String, limit: Duration)?
     var manager: ServiceManager
 
     /// - Parameters:
@@ -47,7 +52,10 @@ struct ServePlan: Sendable {
                 try ServePlan.loopback(text, option: verb.http == nil ? "'http'" : "--http")
             }
         }
+        hotplug = try ServePlan.hotplug(verb, configuration)
         metricsAreOpen = verb.metricsOpen || configuration.metricsAreOpen ?? false
+        mediaPollMilliseconds = try ServePlan.mediaPoll(verb, configuration)
+        providers = configuration.providers
         disks = configuration.disks
         if let driver = verb.driver.first {
             disks.append(
@@ -72,6 +80,45 @@ struct ServePlan: Sendable {
         }
         if !manager.sockets.isEmpty { nbd = manager.sockets.map { .inherited($0) } }
         tokenFile = verb.tokenFile ?? configuration.tokenFile ?? paths.tokenFile
+    }
+
+    private static func mediaPoll(_ verb: ServeVerb, _ configuration: Configuration) throws(Problem) -> Int {
+        try configuration.locating("media-poll", unless: verb.mediaPoll != nil) { () throws(Problem) in
+            guard let text = verb.mediaPoll ?? configuration.mediaPoll, text != "0", text != "off" else { return 0 }
+            let option = verb.mediaPoll == nil ? "media-poll" : "--media-poll"
+            let milliseconds = try Units.duration(text, option: option).asSeconds * 1000
+            guard milliseconds >= 1, milliseconds <= 86_400_000 else {
+                throw Problem(.usage, "\(option)=\(text) is not between 1ms and 24h; 0 is never", errno: "EINVAL")
+            }
+            return Int(milliseconds)
+        }
+    }
+
+    /// A program that is not there is said at once, not at the first event.
+    private static func hotplug(
+        _ verb: ServeVerb, _ configuration: Configuration
+    ) throws(Problem) -> (program: String, limit: Duration)? {
+        let limit = try configuration.locating("hotplug-timeout", unless: verb.hotplugTimeout != nil) {
+            () throws(Problem) in
+            let text = verb.hotplugTimeout ?? configuration.hotplugTimeout
+            let limit =
+                try text.map { (text) throws(Problem) in
+                    try Units.duration(
+                        text, option: verb.hotplugTimeout == nil ? "hotplug-timeout" : "--hotplug-timeout")
+                } ?? .seconds(30)
+            guard limit > .zero else {
+                throw Problem(.usage, "a hotplug helper needs more time than none", errno: "EINVAL")
+            }
+            return limit
+        }
+        return try configuration.locating("hotplug", unless: verb.hotplug != nil) { () throws(Problem) in
+            guard let program = verb.hotplug.map({ HostFile.absolute($0) }) ?? configuration.hotplug else { return nil }
+            guard let status = HostFile.status(program), status.kind == .file, status.mode & 0o111 != 0 else {
+                throw Problem(
+                    .failed, "the hotplug helper '\(program)' is no program that can be run", errno: "EACCES")
+            }
+            return (program, limit)
+        }
     }
 
     /// Only this machine's own addresses: there is no encryption, and a token in the clear is none.

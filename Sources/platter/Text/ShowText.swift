@@ -22,6 +22,7 @@ extension DiskDetail {
         if let node { fact("node", node.text) }
         if let parent { fact("parent", parent) }
         fact("device", profileText)
+        for (name, value) in limits.rows { fact("  " + name, value) }
         if !device.lowers.isEmpty { fact("stands on", device.lowers.joined(separator: " ")) }
         if !device.uppers.isEmpty { fact("held by", device.uppers.joined(separator: " ")) }
         if let start = device.start { fact("start", "sector \(start)") }
@@ -59,6 +60,35 @@ extension DiskDetail {
     }
 }
 
+extension LimitsModel {
+    /// What is to be said of one request: blocks and sizes always, the rest where it limits something.
+    var rows: [(String, String)] {
+        func sectors(_ count: UInt64?) -> String { count.map { Units.short($0 * 512) } ?? "any length" }
+        var rows = [
+            ("blocks", "\(logicalBlockSize) bytes logical, \(physicalBlockSize) physical"),
+            (
+                "I/O",
+                "\(minimumIOSize) bytes at least to be good" + (optimalIOSize > 0 ? ", \(optimalIOSize) best" : "")
+            ),
+            ("requests", "\(sectors(maxSectors))" + (maxSectors == nil ? "" : " at most")),
+        ]
+        var bounds: [String] = []
+        if maxSectors != nil, let most = maxHardwareSectors { bounds.append("device \(Units.short(most * 512))") }
+        if maxDeviceSectors > 0 { bounds.append("way to it \(Units.short(maxDeviceSectors * 512))") }
+        if let most = maxUserSectors { bounds.append("user \(Units.short(most * 512))") }
+        if !bounds.isEmpty { rows[2].1 += " (\(bounds.joined(separator: ", ")))" }
+        if chunkSectors > 0 { rows.append(("chunks", "no request crosses a multiple of \(sectors(chunkSectors))")) }
+        if maxDiscardSectors != 0 {
+            let unit = discardGranularity > 0 ? ", in units of \(discardGranularity) bytes" : ""
+            rows.append(("discards", sectors(maxDiscardSectors) + unit))
+        }
+        if maxWriteZeroesSectors != 0 { rows.append(("zeroes", sectors(maxWriteZeroesSectors))) }
+        if alignmentOffset > 0 { rows.append(("alignment", "\(alignmentOffset) bytes off the physical blocks")) }
+        if misaligned { rows.append(("alignment", "the disks that it stands on do not line up")) }
+        return rows
+    }
+}
+
 extension NodeModel {
     /// One line: where, and for whom.
     var text: String {
@@ -89,10 +119,12 @@ extension StatisticsModel {
 extension LedgerModel {
     /// One line that adds up.
     var text: String {
-        var words = "\(accepted) accepted = \(ok) ok + \(failed) failed + \(expired) expired + \(inFlight) in flight"
+        var words = "\(accepted) accepted = \(ok) ok + \(failed) failed + \(aborted) aborted"
+        words += " + \(quarantined) quarantined"
+        if inFlight > 0 { words += " + \(inFlight) in flight" }
+        if timedOut > 0 { words += "; \(timedOut) timed out" }
+        if expired > 0 { words += "; \(expired) at a removal's deadline" }
         if refused > 0 { words += "; \(refused) refused" }
-        if quarantined > 0 { words += "; \(quarantined) quarantined" }
-        if late > 0 { words += "; \(late) late" }
         if driverFaults > 0 { words += "; \(driverFaults) dropped by the driver" }
         return words
     }

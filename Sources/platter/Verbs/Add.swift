@@ -13,7 +13,8 @@ struct AddVerb: AsyncParsableCommand {
             Drivers: ram size=1G [image=FILE], null [size=] [latency=] [answer=on|off], file path=FILE [direct=on],
             linear lower=NAME [offset=] [size=] [lower=…], delay lower=NAME [read=5ms] [write=5ms] [flush=5ms];
             these two: orphaned=remove|stay when all they stand on is gone.
-            Every driver: name= ro=on|off sector-size=512|4096 partscan=on|off export=all|none.
+            Every driver: name= ro=on|off sector-size=512|4096 partscan=on|off export=all|none
+            autoclear=on|off (on: it goes with its last opener).
             """)
 
     @Argument(help: "The driver.", completion: .list(DriverCatalogue.names))

@@ -34,6 +34,21 @@ struct ServeVerb: AsyncParsableCommand {
     @Flag(name: .customLong("metrics-open"), help: "Serve /metrics over --http without the token.")
     var metricsOpen = false
     @Option(
+        help: ArgumentHelp(
+            "Call a program for each event, one at a time: the event is its environment, 'block' its argument.",
+            valueName: "program"))
+    var hotplug: String?
+    @Option(
+        name: .customLong("hotplug-timeout"),
+        help: ArgumentHelp("How long one call of it may take, such as 5s; 30s if it is not given.", valueName: "time"))
+    var hotplugTimeout: String?
+    @Option(
+        name: .customLong("media-poll"),
+        help: ArgumentHelp(
+            "How often devices with removable media are asked for changes that they do not tell of, such as 2s; 0 is "
+                + "never, and what holds if it is not given.", valueName: "time"))
+    var mediaPoll: String?
+    @Option(
         name: .customLong("run"),
         help: ArgumentHelp(
             "Run a shell command with $uri, $nbd and $PLATTER_SOCKET set, on private sockets, and end with it.",
