@@ -41,7 +41,7 @@ import Testing
             group.addTask {
                 for disk in disks {
                     let facts = await disk.driverFacts(within: .milliseconds(1))
-                    #expect(facts.isStale && facts.settings.map(\.key) == ["ro", "partscan"])
+                    #expect(facts.isStale && facts.settings.map(\.key) == ["ro", "partscan", "autoclear"])
                     #expect(disk.openers.isEmpty && disk.lifeState == .live)
                 }
                 let other = try await registry.add(HeldDriver(), plain("other"))

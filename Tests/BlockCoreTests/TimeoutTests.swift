@@ -32,7 +32,9 @@ import Testing
         let request = try #require(asked.withLock { $0.first })
         #expect(request.operation == .write && request.range == sectors(8, 8) && request.waited >= .milliseconds(20))
         #expect(disk.quarantinedBytes == 4096 && disk.ledger().quarantined == 1)
-        #expect(disk.ledger().failed == 1 && disk.ledger().inFlight == 0 && disk.statistics().inFlight == 0)
+        #expect(
+            disk.ledger().timedOut == 1 && disk.ledger().failed == 0 && disk.ledger().inFlight == 0
+                && disk.statistics().inFlight == 0)
         try await disk.freeze(deadline: .seconds(30))
         try await disk.updateLimits(deadline: .seconds(30)) { $0.maxHardwareSectors = 64 }
         try disk.thaw()

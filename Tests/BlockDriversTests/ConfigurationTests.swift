@@ -81,7 +81,8 @@ import Testing
         #expect(refusal("null", "size=1M", "latency=5") == "null: latency=5 has no unit: write 5ms, 5s or 5m")
         #expect(
             refusal("ram", "size=1M", "sise=2")
-                == "ram: unknown key 'sise': it has name= ro= sector-size= partscan= export= size= image=")
+                == "ram: unknown key 'sise': it has name= ro= sector-size= partscan= export= "
+                + "autoclear= size= image=")
         #expect(refusal("ram", "size=1M", "word") == "ram: 'word' is not key=value")
         #expect(refusal("ram", "size=1P") == "ram: size=1P is too large: at most 256T")
         #expect(

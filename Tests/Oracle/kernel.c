@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Does the verbs of a script on a loop device of the running kernel, and prints what the kernel answers to each.
-// kernel SCRIPT DIRECTORY-FOR-THE-IMAGE. Tests/Oracle/README.md has the verbs.
+// Does the verbs of a script on a disk of the running kernel, and prints what the kernel answers to each.
+// kernel SCRIPT DIRECTORY-FOR-THE-IMAGE: on a loop device. kernel SCRIPT brd MODULE: on a RAM disk, whose module is loaded
+// anew for each. Tests/Oracle/README.md has the verbs.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -17,10 +18,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int image = -1, control, events, handles[256];
 static char disk[32];
+// The module of RAM disks; none: loop devices are asked.
+static const char *module;
 
 static void die(const char *what) {
     fprintf(stderr, "oracle: %s: %s\n", what, strerror(errno));
@@ -70,13 +74,45 @@ static void tellEvents(void) {
     }
 }
 
-static void makeDisk(const char *directory, unsigned long sectors) {
-    if (image >= 0) {
-        int fd = open(node("d"), O_RDONLY);
-        ioctl(fd, LOOP_CLR_FD, 0);
-        close(fd);
-        close(image);
+static void dropEvents(void) {
+    char drop[65536];
+    while (recv(events, drop, sizeof drop, MSG_DONTWAIT) > 0) {}
+}
+
+// A RAM disk has its size for life: each has a module of its own.
+static void makeRamDisk(unsigned long sectors) {
+    static int isLoaded;
+    for (int handle = 0; handle < 256; handle++) {
+        if (handles[handle]) close(handles[handle]);
+        handles[handle] = 0;
     }
+    if (isLoaded && syscall(SYS_delete_module, "brd", 0)) die("the module of the last RAM disk");
+    int fd = open(module, O_RDONLY | O_CLOEXEC);
+    char parameters[64];
+    snprintf(parameters, sizeof parameters, "rd_nr=1 max_part=16 rd_size=%lu", sectors / 2);
+    if (fd < 0 || syscall(SYS_finit_module, fd, parameters, 0)) die(module);
+    close(fd);
+    isLoaded = 1;
+    strcpy(disk, "ram0");
+    dropEvents();
+}
+
+// A loop device of the machine is given back.
+static void endDisk(void) {
+    if (image < 0) return;
+    int fd = open(node("d"), O_RDONLY);
+    ioctl(fd, LOOP_CLR_FD, 0);
+    close(fd);
+    close(image);
+    image = -1;
+}
+
+static void makeDisk(const char *directory, unsigned long sectors) {
+    if (module) {
+        makeRamDisk(sectors);
+        return;
+    }
+    endDisk();
     int index = ioctl(control, LOOP_CTL_GET_FREE);
     if (index < 0) die("no free loop device");
     snprintf(disk, sizeof disk, "loop%d", index);
@@ -89,9 +125,7 @@ static void makeDisk(const char *directory, unsigned long sectors) {
     if (fd < 0 || ioctl(fd, LOOP_CONFIGURE, &config)) die("the loop device");
     close(fd);
     // What its making told is not of interest.
-    usleep(0);
-    char drop[65536];
-    while (recv(events, drop, sizeof drop, MSG_DONTWAIT) > 0) {}
+    dropEvents();
 }
 
 static void openIt(const char *handle, const char *mode, const char *name) {
@@ -166,7 +200,9 @@ static void verb(char *line, const char *directory) {
     } else if (!strcmp(word, "open") && sscanf(rest, "%15s%15s%15s", a, b, c) == 3) {
         openIt(a, b, c);
     } else if (!strcmp(word, "close") && sscanf(rest, "%15s", a) == 1) {
-        answer(close(handles[(unsigned char)*a]));
+        int fd = handles[(unsigned char)*a];
+        handles[(unsigned char)*a] = 0;
+        answer(close(fd));
     } else if (!strcmp(word, "size") && sscanf(rest, "%15s", a) == 1) {
         uint64_t bytes;
         if (ioctl(handles[(unsigned char)*a], BLKGETSIZE64, &bytes) < 0) answer(-1);
@@ -192,6 +228,9 @@ static void verb(char *line, const char *directory) {
     } else if ((!strcmp(word, "discard") || !strcmp(word, "zero")) && sscanf(rest, "%15s%lu%lu", a, &x, &y) == 3) {
         uint64_t range[2] = {x * 512, y * 512};
         answer(ioctl(handles[(unsigned char)*a], *word == 'd' ? BLKDISCARD : BLKZEROOUT, range));
+    } else if (!strcmp(word, "capacity") && module) {
+        // Nobody can ask a RAM disk for another size.
+        printf("EOPNOTSUPP\n");
     } else if (!strcmp(word, "capacity") && sscanf(rest, "%lu", &x) == 1) {
         int fd = open(node("d"), O_RDWR);
         long result = ftruncate(image, x * 512) ? -1 : ioctl(fd, LOOP_SET_CAPACITY, 0);
@@ -208,10 +247,11 @@ static void verb(char *line, const char *directory) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 3) return 64;
+    if (count != 3 && count != 4) return 64;
+    if (count == 4) module = arguments[3];
     FILE *script = fopen(arguments[1], "r");
     control = open("/dev/loop-control", O_RDWR);
-    if (!script || control < 0) die("script or loop control");
+    if (!script || (control < 0 && !module)) die("script or loop control");
     events = socket(AF_NETLINK, SOCK_DGRAM, NETLINK_KOBJECT_UEVENT);
     struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
     int room = 1 << 20;
@@ -230,5 +270,9 @@ int main(int count, char **arguments) {
         tellEvents();
     }
     printf("end\n");
+    for (int handle = 0; handle < 256; handle++) {
+        if (handles[handle]) close(handles[handle]);
+    }
+    endDisk();
     return 0;
 }
