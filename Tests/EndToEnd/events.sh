@@ -60,21 +60,32 @@ test_a_stream_is_filtered_and_goes_on_where_it_ended() {
     expect 0 platter remove b
     local url=http://localhost/v1/events instance
     instance=$(curl -s --unix-socket "$PLATTER_SOCKET" http://localhost/healthz | jq -r .instance)
-    stream() { curl -sN --max-time 1 --unix-socket "$PLATTER_SOCKET" "$@" || true; }
-    ids() { sed -n 's/^id: .*-//p' | xargs; }
-    equal "$(stream "$url?from=1" | ids)" '1 2 3 4 5'
-    equal "$(stream -H "Last-Event-ID: $instance-3" "$url" | ids)" '4 5'
-    equal "$(stream "$url?from=1&device=a" | ids)" '1 3'
-    equal "$(stream "$url?from=1&action=remove,offline" | ids)" '4 5'
+    stream 5 "$url?from=1"
+    equal "$ids" '1 2 3 4 5'
+    stream 5 -H "Last-Event-ID: $instance-3" "$url"
+    equal "$ids" '4 5'
+    stream 3 "$url?from=1&device=a"
+    equal "$ids" '1 3'
+    stream 5 "$url?from=1&action=remove,offline"
+    equal "$ids" '4 5'
     # Another daemon's place is none of this one: a loss, and everything.
-    stream -H "Last-Event-ID: ${instance}0-3" "$url" >"$dir/stream"
-    grep -q '^data: {"action":"lost","count":null}$' "$dir/stream" || fail 'the loss is not said'
-    equal "$(ids <"$dir/stream")" '0 1 2 3 4 5'
+    stream 5 -H "Last-Event-ID: ${instance}0-3" "$url"
+    equal "$ids" '0 1 2 3 4 5'
+    grep -q '^data: {"action":"lost","count":null}$' "$child_log" || fail 'the loss is not said'
     expect 64 platter events --action ad
     expect 64 platter events -s usb
     background platter events --from 1 --json -s block/disk b
     wait_for 5 'three events of b' has_lines 3 "$child_log"
     stop_daemon
+}
+# stream LAST CURL-ARGUMENT...: until the event with this number; the numbers are in $ids.
+stream() {
+    local last=$1
+    shift
+    background curl -sN --unix-socket "$PLATTER_SOCKET" "$@"
+    wait_for 10 "event $last" grep -q "^id: .*-$last\$" "$child_log"
+    kill "$child"
+    ids=$(sed -n 's/^id: .*-//p' "$child_log" | xargs)
 }
 has_lines() { (($(wc -l <"$2") == $1)); }
 
@@ -126,7 +137,7 @@ echo "\$SEQNUM" >>"$dir/told"
 [ "\$SEQNUM" != 1 ] || exec tail -f /dev/null
 SH
     chmod 755 "$dir/helper"
-    start_daemon --hotplug "$dir/helper" --hotplug-timeout 100ms
+    start_daemon --hotplug "$dir/helper" --hotplug-timeout 2s
     expect 0 platter add ram size=1M name=a partscan=off
     expect 0 platter set a ro=on
     expect 0 platter settle
