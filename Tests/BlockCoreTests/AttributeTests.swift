@@ -70,6 +70,8 @@ extension BlockDevice {
             "queue/scheduler": "[none]\n", "queue/write_cache": "write back\n",
             "queue/write_same_max_bytes": "0\n", "queue/write_zeroes_max_bytes": "2199023255040\n",
             "queue/zoned": "none\n",
+            "trace/act_mask": "disabled\n", "trace/enable": "0\n", "trace/end_lba": "disabled\n",
+            "trace/pid": "disabled\n", "trace/start_lba": "disabled\n",
         ]
         for (path, value) in expected { #expect(device.says(path) == value, "\(path)") }
         #expect(Set(device.attributes().map(\.path)) == Set(expected.keys))
@@ -80,7 +82,7 @@ extension BlockDevice {
         #expect(
             writable == [
                 "events_poll_msecs", "device/delete", "queue/discard_max_bytes", "queue/iostats",
-                "queue/max_sectors_kb", "queue/write_cache",
+                "queue/max_sectors_kb", "queue/write_cache", "trace/enable",
             ])
         #expect(device.attributes().filter { !$0.isReadable }.map(\.path) == ["device/delete"])
         #expect(await disk.remove().word == "removed")

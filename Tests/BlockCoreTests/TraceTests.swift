@@ -291,6 +291,31 @@ private struct Record: Equatable, CustomStringConvertible {
         await end(disk, box)
     }
 
+    @Test("its directory tells of it, and ends it") func attributes() async throws {
+        let driver = ScriptedDriver(.answer(.ok))
+        let (disk, _, box) = try await rig(driver)
+        let names = ["enable", "act_mask", "start_lba", "end_lba", "pid"]
+        func values() throws -> [String] { try names.map { try disk.part0.readAttribute("trace/\($0)") } }
+        #expect(try values() == ["0\n"] + Array(repeating: "disabled\n", count: 4))
+        var trace = try disk.trace(TraceFilter(categories: [.fua, .read, .issue], sectors: 8...99, process: 5))
+        #expect(try values() == ["1\n", "read,issue,fua\n", "8\n", "99\n", "5\n"])
+        try disk.part0.writeAttribute("trace/enable", "1\n")
+        #expect(!trace.hasEnded)
+        try disk.part0.writeAttribute("trace/enable", "0\n")
+        #expect(trace.hasEnded && !disk.isTraced)
+        #expect { try disk.part0.writeAttribute("trace/enable", "1") } throws: {
+            ($0 as? AttributeError)?.errno == 95
+        }
+        #expect { try disk.part0.writeAttribute("trace/enable", "x") } throws: {
+            ($0 as? AttributeError)?.errno == 22
+        }
+        trace = try disk.trace()
+        #expect(try values().dropFirst(2) == ["0\n", "18446744073709551615\n", "0\n"])
+        #expect(try disk.part0.readAttribute("trace/act_mask").split(separator: ",").count == 16)
+        trace.stop()
+        await end(disk, box)
+    }
+
     @Test("a disk is traced and not traced at any moment of its I/O") func whileItRuns() async throws {
         let driver = HeldDriver(style: .async)
         let (disk, sink, box) = try await rig(driver)

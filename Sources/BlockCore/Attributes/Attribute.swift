@@ -42,7 +42,7 @@ struct Attribute: Sendable {
 
     /// All rows, in the order of listings: what stands in the directory itself, then its groups, each by name.
     static let all: [Attribute] = {
-        let rows = DeviceAttributes.rows + QueueAttributes.rows
+        let rows = DeviceAttributes.rows + QueueAttributes.rows + TraceAttributes.rows
         return rows.sorted { left, right in
             let (one, other) = (left.path.contains("/"), right.path.contains("/"))
             return one == other ? left.path < right.path : other

@@ -115,6 +115,9 @@ extension Disk {
     @discardableResult
     public func stopTrace() -> Bool { queue.endTrace() }
 
+    /// What the trace that runs has; nil: none does.
+    public var traceFilter: TraceFilter? { queue.tracer.withLock { $0 }?.filter }
+
     /// Whether a trace runs.
     public var isTraced: Bool { queue.isTraced.load(ordering: .relaxed) }
 }
