@@ -88,7 +88,7 @@ extension NBDSession {
         case .open(let asked):
             if let export = server.directory.export(named: asked, on: listener) {
                 name = export.device.name
-                answer = open(export)
+                answer = open(export) ?? openMade(asked, &name)
             } else {
                 answer = openMade(asked, &name)
             }
@@ -103,7 +103,8 @@ extension NBDSession {
         if !isTaken { opened.withLock { $0 = nil } }
     }
 
-    private func open(_ export: NBDExport) -> NBDLookupAnswer {
+    /// nil: it is on its way out with its last opener, and may be made anew.
+    private func open(_ export: NBDExport) -> NBDLookupAnswer? {
         let isReadOnly = export.refusesWrites
         do throws(DiskError) {
             var opener: Opener? = try export.device.open(
@@ -112,7 +113,9 @@ extension NBDSession {
             // After the open: the size cannot have been that of a disk that was gone by then.
             return .facts(export.facts)
         } catch {
-            return refused(export.name, error)
+            let disk = export.device.disk
+            let isGoing = disk.isAutoclear && disk.lifeState != .live && export.name == export.device.name
+            return isGoing ? nil : refused(export.name, error)
         }
     }
 

@@ -44,6 +44,24 @@ refused() {
     [[ $said != open* ]] || fail "$1 was opened"
 }
 
+test_clients_that_come_and_go_all_get_a_disk() {
+    need nbdinfo
+    start_daemon
+    expect 0 platter provide 'ram*' ram size=8M
+    local client
+    # Each meets the disk of another, on its way out perhaps, or has one made: none is told that there is none.
+    for client in 1 2 3; do
+        # shellcheck disable=SC2016
+        background bash -c 'for _ in {1..8}; do nbdinfo --size "$0" || exit 1; done' "$(uri ram1)"
+    done
+    for client in "${children[@]}"; do
+        ended 30 "$client"
+        ((status == 0)) || fail "a client was refused: $(cat "$dir"/child*.log | grep -m 1 handshake)"
+    done
+    wait_for 10 'the last one is gone' is_absent ram1
+    stop_daemon
+}
+
 test_providers_of_the_configuration_and_images_by_name() {
     mkdir "$dir/images"
     random_file "$dir/images/vm-1.img" $((1 << 20))

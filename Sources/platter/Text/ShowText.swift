@@ -66,10 +66,7 @@ extension LimitsModel {
         func sectors(_ count: UInt64?) -> String { count.map { Units.short($0 * 512) } ?? "any length" }
         var rows = [
             ("blocks", "\(logicalBlockSize) bytes logical, \(physicalBlockSize) physical"),
-            (
-                "I/O",
-                "\(minimumIOSize) bytes at least to be good" + (optimalIOSize > 0 ? ", \(optimalIOSize) best" : "")
-            ),
+            ("preferred", "from \(minimumIOSize) bytes" + (optimalIOSize > 0 ? ", best \(optimalIOSize)" : "")),
             ("requests", "\(sectors(maxSectors))" + (maxSectors == nil ? "" : " at most")),
         ]
         var bounds: [String] = []
