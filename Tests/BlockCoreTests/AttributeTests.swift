@@ -81,7 +81,7 @@ extension BlockDevice {
         let writable = device.attributes().filter(\.isWritable).map(\.path)
         #expect(
             writable == [
-                "events_poll_msecs", "device/delete", "queue/discard_max_bytes", "queue/iostats",
+                "events_poll_msecs", "uevent", "device/delete", "queue/discard_max_bytes", "queue/iostats",
                 "queue/max_sectors_kb", "queue/write_cache", "trace/enable",
             ])
         #expect(device.attributes().filter { !$0.isReadable }.map(\.path) == ["device/delete"])
@@ -122,6 +122,24 @@ extension BlockDevice {
         for disk in registry.disks(hidden: true) { #expect(await disk.remove().word == "removed") }
     }
 
+    @Test("of the device behind are there where the driver tells of it, and uevent sends an event") func identity()
+        async throws
+    {
+        let disk = try await registry.add(
+            HeldDriver(), plain("d0") { $0.attributes = ["model": "Slow Disk", "wwn": "naa.1", "size": "7"] })
+        let paths = disk.part0.attributes().map(\.path).filter { $0.hasPrefix("device/") }
+        #expect(paths == ["device/delete", "device/model", "device/wwid"])
+        #expect(disk.part0.says("device/model") == "Slow Disk\n" && disk.part0.says("device/wwid") == "naa.1\n")
+        let seen = Lock<[String]>([])
+        let watch = registry.events.observe { event in
+            if case .event(let event) = event { seen.withLock { $0.append(event.action.rawValue) } }
+        }
+        #expect(await disk.part0.write("uevent", "change\n") == 0)
+        #expect(eventually { seen.withLock { $0 }.last == "change" })
+        watch.cancel()
+        #expect(await disk.remove().word == "removed")
+    }
+
     @Test("of a partition are its own, and end with it") func partitions() async throws {
         let disk = try await registry.add(HeldDriver { $0.physicalBlockSize = 4096 }, plain("d0"))
         let part = try disk.addPartition(number: 3, start: 9, size: 64)
@@ -155,6 +173,7 @@ extension BlockDevice {
         for value in ["", "511", "1000"] { #expect(await device.write("queue/discard_max_bytes", value) == 22) }
         for value in ["write", "", "write back"] { #expect(await device.write("queue/write_cache", value) == 22) }
         #expect(await device.write("device/delete", "0") == 22 && disk.lifeState == .live)
+        #expect(await device.write("uevent", "nothing") == 22)
         #expect(await disk.remove().word == "removed")
     }
 

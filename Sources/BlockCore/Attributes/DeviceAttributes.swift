@@ -6,7 +6,7 @@ internal import BlockSystem
 /// What stands in the directory of a disk or of a partition.
 enum DeviceAttributes {
     static let rows: [Attribute] =
-        disk + partition + [
+        disk + partition + identity + [
             Attribute("alignment_offset", { String($0.alignmentOffset) }),
             // A hidden disk has a number, and nobody is told of it.
             Attribute("dev", if: { !$0.disk.options.isHidden }, { "\($0.number.major):\($0.number.minor)" }),
@@ -18,7 +18,7 @@ enum DeviceAttributes {
             Attribute("discard_alignment", { String($0.discardAlignment) }),
             Attribute("ro", { AttributeText.flag($0.isReadOnly) }),
             Attribute("size", { String($0.size) }),
-            Attribute("uevent", { $0.eventKeys }),
+            Attribute("uevent", show: { $0.eventKeys }, store: sendEvent),
         ]
 
     private static let isDisk: @Sendable (BlockDevice) -> Bool = { $0.partitionNumber == 0 }
@@ -40,6 +40,15 @@ enum DeviceAttributes {
         Attribute("removable", if: isDisk, { AttributeText.flag($0.disk.isRemovable) }),
     ]
 
+    /// What its driver says of the device behind, where it says it.
+    private static let identity: [Attribute] = [
+        ("model", "model"), ("vendor", "vendor"), ("rev", "revision"), ("serial", "serial"), ("wwid", "wwn"),
+    ].map { path, key in
+        Attribute(
+            "device/" + path, if: { $0.partitionNumber == 0 && $0.disk.options.attributes[key] != nil },
+            { $0.disk.options.attributes[key] ?? "" })
+    }
+
     private static let partition: [Attribute] = [
         Attribute("partition", if: isPartition, { String($0.partitionNumber) }),
         Attribute("start", if: isPartition, { String($0.start) }),
@@ -54,6 +63,14 @@ enum DeviceAttributes {
         let done = Parker()
         device.disk.requestRemoval(.surprise) { _ in done.raise() }
         done.wait()
+    }
+
+    private static let sendEvent: Attribute.Store = { device, value, _ throws(AttributeError) in
+        do throws(DiskError) {
+            try device.synthesizeEvent(value)
+        } catch {
+            throw AttributeError(error)
+        }
     }
 
     private static let setPoll: Attribute.Store = { device, value, _ throws(AttributeError) in

@@ -57,6 +57,7 @@ public final class DiskRegistry: Sendable {
     private let majors = Lock<[Int: String]>([:])
     let providers = ProviderTable()
     let faultReporter = FaultReporter()
+    let removals = RemovalTallies()
     private let owing = Lock<[UInt64: Disk]>([:])
 
     /// Who has a name or a number: a disk by its identity, or a partition of it. `disk` is nil while an add has only reserved it.

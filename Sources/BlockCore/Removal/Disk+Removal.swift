@@ -408,6 +408,7 @@ extension Disk {
                 return
             }
             registry.events.pump()
+            registry.removals.add(report)
             for waiter in waiters { waiter(.removed(report)) }
         }
     }
@@ -454,6 +455,7 @@ extension Disk {
         registry.removeOwing(self, ifDone: true)
         registry.events.pump()
         if let (waiters, report) = waiters {
+            registry.removals.add(report)
             for waiter in waiters { waiter(.removed(report)) }
         }
     }
