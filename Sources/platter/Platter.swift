@@ -31,6 +31,7 @@ struct Platter: AsyncParsableCommand {
             QuarantineVerb.self,
             ResizeVerb.self,
             SetVerb.self,
+            AttrVerb.self,
             RescanVerb.self,
             InsertVerb.self,
             EjectVerb.self,

@@ -19,6 +19,8 @@ enum Samples {
         device.partType = "0x83"
         device.partUUID = "12345678-01"
         device.partLabel = "root"
+        device.partitionTable = "gpt"
+        device.sysfs = ["start": "2048"]
         return device
     }()
     static let list = DeviceList(blockdevices: [device])
@@ -36,6 +38,8 @@ enum Samples {
             device: device, instance: "abc", generation: "1f", removal: "hide", profile: ["style": "inline"],
             settings: ["ro": "off"], holders: [opener], statistics: [StatisticsModel(device: "pl0")], ledger: ledger,
             exports: [export], notes: ["a note"])
+        detail.latencies = [latency]
+        detail.errors = ["ioError": 2]
         detail.settingsStale = true
         detail.hidden = true
         detail.node = node
@@ -43,6 +47,11 @@ enum Samples {
         detail.attributes = ["serial": "7"]
         return detail
     }()
+    static let latency = LatencyModel(
+        operation: "read", count: 9, p50: 0.001, p90: 0.002, p99: 0.003, p999: 0.004, max: 0.005)
+    static let attributes = AttributeList(
+        device: "pl0", diskseq: 7,
+        attributes: [AttributeModel(path: "size", readable: true, writable: false, value: "8")])
     static let node = NodeModel(path: "vdisk/a", mode: 0o640, uid: 0, gid: 6)
     static let removal: RemovalModel = {
         var model = RemovalModel(

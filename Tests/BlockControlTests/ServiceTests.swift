@@ -333,30 +333,6 @@ private final class HangingDriver: BlockDriver {
         }
     }
 
-    @Test func `the metrics page names each metric once, with its help and its type`() async throws {
-        try await withDaemon { daemon in
-            try await daemon.client.add("ram", "size=1M", "name=foo")
-            try await daemon.client.add("ram", "size=1M", "name=bar")
-            let page = try await daemon.client.text(.metrics)
-            let lines = page.split(separator: "\n")
-            var names: [Substring] = []
-            for line in lines where line.hasPrefix("# TYPE ") {
-                names.append(line.dropFirst("# TYPE ".count).prefix { $0 != " " })
-            }
-            #expect(Set(names).count == names.count)
-            #expect(lines.count { $0.hasPrefix("# HELP ") } == names.count)
-            for line in lines where !line.hasPrefix("#") {
-                let name = line.prefix { $0 != "{" && $0 != " " }
-                #expect(names.contains(name))
-                if name.hasSuffix("_total") {
-                    #expect(lines.contains("# TYPE \(name) counter"))
-                }
-            }
-            #expect(lines.contains { $0.hasPrefix("node_disk_reads_completed_total{device=\"foo\"}") })
-            #expect(lines.contains("platter_fake 1"))
-        }
-    }
-
     @Test func `the OpenAPI document is served as it is`() async throws {
         try await withDaemon { daemon in
             let served = try await daemon.client.text(.openAPI)

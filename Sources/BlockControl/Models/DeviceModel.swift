@@ -43,6 +43,10 @@ public struct DeviceModel: Codable, Sendable, Equatable {
     public var partUUID: String?
     /// The name of a partition, as its table says.
     public var partLabel: String?
+    /// The kind of the partition table that it has or is in; only where attributes were asked for.
+    public var partitionTable: String?
+    /// What its attributes say, by path, without newlines; only where they were asked for.
+    public var sysfs: [String: String]?
     /// The partitions of a disk.
     public var children: [DeviceModel]?
 
@@ -56,7 +60,8 @@ public struct DeviceModel: Codable, Sendable, Equatable {
         case partType = "parttype"
         case partUUID = "partuuid"
         case partLabel = "partlabel"
-        case children
+        case partitionTable = "pttype"
+        case sysfs, children
     }
 
     /// A line of a listing.
@@ -99,6 +104,9 @@ public struct DeviceModel: Codable, Sendable, Equatable {
             try container.encode(partUUID, forKey: .partUUID)
             try container.encode(partLabel, forKey: .partLabel)
         }
+        // No key either where nobody asked.
+        if let partitionTable { try container.encode(partitionTable, forKey: .partitionTable) }
+        if let sysfs { try container.encode(sysfs, forKey: .sysfs) }
         // Like lsblk: no key where there are no children.
         if let children, !children.isEmpty { try container.encode(children, forKey: .children) }
     }
@@ -124,6 +132,10 @@ public struct DiskDetail: Codable, Sendable, Equatable {
     public var statistics: [StatisticsModel]
     /// What became of all I/O that the disk accepted.
     public var ledger: LedgerModel
+    /// How long it took, by operation; those that there were.
+    public var latencies: [LatencyModel]
+    /// How many were answered with which error.
+    public var errors: [String: UInt64]
     /// What clients can connect to.
     public var exports: [ExportModel]
     /// The driver did not say its settings in time: these are the last that it said.
@@ -143,7 +155,7 @@ public struct DiskDetail: Codable, Sendable, Equatable {
 
     /// The parts that are of the device itself stand beside the others, not inside.
     enum CodingKeys: String, CodingKey {
-        case instance, generation, removal, profile, settings, holders, statistics, ledger, exports
+        case instance, generation, removal, profile, settings, holders, statistics, ledger, latencies, errors, exports
         case settingsStale = "settings_stale"
         case notes, hidden, node, parent, attributes, limits
     }
@@ -164,6 +176,8 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         self.holders = holders
         self.statistics = statistics
         self.ledger = ledger
+        latencies = []
+        errors = [:]
         self.exports = exports
         settingsStale = false
         hidden = false
@@ -185,6 +199,8 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         holders = try container.decode([OpenerModel].self, forKey: .holders)
         statistics = try container.decode([StatisticsModel].self, forKey: .statistics)
         ledger = try container.decode(LedgerModel.self, forKey: .ledger)
+        latencies = try container.decode([LatencyModel].self, forKey: .latencies)
+        errors = try container.decode([String: UInt64].self, forKey: .errors)
         exports = try container.decode([ExportModel].self, forKey: .exports)
         settingsStale = try container.decode(Bool.self, forKey: .settingsStale)
         notes = try container.decode([String].self, forKey: .notes)
@@ -207,6 +223,8 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         try container.encode(holders, forKey: .holders)
         try container.encode(statistics, forKey: .statistics)
         try container.encode(ledger, forKey: .ledger)
+        try container.encode(latencies, forKey: .latencies)
+        try container.encode(errors, forKey: .errors)
         try container.encode(exports, forKey: .exports)
         try container.encode(settingsStale, forKey: .settingsStale)
         try container.encode(notes, forKey: .notes)

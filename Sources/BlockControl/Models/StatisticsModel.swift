@@ -28,11 +28,17 @@ public struct StatisticsModel: Codable, Sendable, Equatable {
     public var discards: Kind
     /// Flushes.
     public var flushes: Kind
+    /// Flush commands that the driver was given; of a disk only.
+    public var flushCommands: Kind
+    /// How long there was something under way.
+    public var busySeconds: Double
     /// What is under way.
     public var inFlight: UInt64
 
     enum CodingKeys: String, CodingKey {
         case device, reads, writes, discards, flushes
+        case flushCommands = "flush_commands"
+        case busySeconds = "busy_seconds"
         case inFlight = "in_flight"
     }
 
@@ -43,6 +49,8 @@ public struct StatisticsModel: Codable, Sendable, Equatable {
         writes = Kind()
         discards = Kind()
         flushes = Kind()
+        flushCommands = Kind()
+        busySeconds = 0
         inFlight = 0
     }
 }

@@ -28,7 +28,9 @@ struct ControlResponder: Sendable {
         let name = ControlResponder.unescaped(context.parameters.get("name") ?? "")
         let ifMatch = route.honoursIfMatch ? try ControlResponder.ifMatch(request) : nil
         switch route {
-        case .listDisks: return try .document(service.list(hidden: request.uri.queryParameters["hidden"] == "1"))
+        case .listDisks:
+            let query = request.uri.queryParameters
+            return try .document(service.list(hidden: query["hidden"] == "1", sysfs: query["sysfs"] == "1"))
         case .addDisk:
             let detail = try await service.add(try await body(request, context))
             return try .document(
@@ -53,6 +55,11 @@ struct ControlResponder: Sendable {
         case .thawDisk: return try .document(await service.thaw(name, ifMatch: ifMatch))
         case .traceDisk: return try trace(name, request, context)
         case .stopTrace: return try .document(service.stopTrace(name))
+        case .listAttributes:
+            return try .document(service.attributes(name, path: request.uri.queryParameters["path"].map(String.init)))
+        case .writeAttribute:
+            return try .document(
+                await service.writeAttribute(name, try await body(request, context), ifMatch: ifMatch))
         case .insertMedium:
             return try .document(await service.insert(name, try await body(request, context), ifMatch: ifMatch))
         case .ejectMedium:

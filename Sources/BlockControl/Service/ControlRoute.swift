@@ -5,6 +5,7 @@
 public enum ControlRoute: CaseIterable, Sendable {
     case listDisks, addDisk, showDisk, diskPartitions, removeDisk, cancelRemoval, resizeDisk, setDisk, rescanDisk
     case freezeDisk, thawDisk, traceDisk, stopTrace
+    case listAttributes, writeAttribute
     case insertMedium, ejectMedium
     case quarantine
     case listExports, addExport, removeExport
@@ -16,7 +17,7 @@ public enum ControlRoute: CaseIterable, Sendable {
     public var method: String {
         switch self {
         case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk,
-            .insertMedium, .ejectMedium, .addExport, .addProvider, .settle:
+            .insertMedium, .ejectMedium, .addExport, .addProvider, .settle, .writeAttribute:
             "POST"
         case .removeExport, .removeProvider, .stopTrace: "DELETE"
         default: "GET"
@@ -37,6 +38,7 @@ public enum ControlRoute: CaseIterable, Sendable {
         case .freezeDisk: "/v1/disks/{name}/freeze"
         case .thawDisk: "/v1/disks/{name}/thaw"
         case .traceDisk, .stopTrace: "/v1/disks/{name}/trace"
+        case .listAttributes, .writeAttribute: "/v1/disks/{name}/attributes"
         case .insertMedium: "/v1/disks/{name}/insert"
         case .ejectMedium: "/v1/disks/{name}/eject"
         case .quarantine: "/v1/quarantine"
@@ -56,7 +58,7 @@ public enum ControlRoute: CaseIterable, Sendable {
     public var honoursIfMatch: Bool {
         switch self {
         case .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk: true
-        case .insertMedium, .ejectMedium: true
+        case .insertMedium, .ejectMedium, .writeAttribute: true
         default: false
         }
     }

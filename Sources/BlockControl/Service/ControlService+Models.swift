@@ -53,6 +53,8 @@ extension ControlService {
                 .map(OpenerModel.init),
             statistics: devices.map { StatisticsModel(device: $0.name, $0.statistics()) },
             ledger: LedgerModel(disk.ledger()), exports: exports, notes: disk.partitionWarnings + facts.notes)
+        detail.latencies = LatencyHistogram.Operation.allCases.compactMap { LatencyModel($0, disk.latencies(of: $0)) }
+        detail.errors = Dictionary(uniqueKeysWithValues: disk.errorCounts.map { ("\($0.key)", $0.value) })
         detail.settingsStale = facts.isStale
         detail.hidden = disk.options.isHidden
         detail.node = disk.profile.node.map(NodeModel.init)
@@ -186,6 +188,8 @@ extension StatisticsModel {
         writes = Kind(statistics.writes)
         discards = Kind(statistics.discards)
         flushes = Kind(statistics.flushes)
+        flushCommands = Kind(statistics.flushCommands)
+        busySeconds = Double(statistics.busyNanoseconds) / 1e9
         inFlight = statistics.inFlight
     }
 }

@@ -34,9 +34,10 @@ public struct ControlService: Sendable {
             disks: registry.disks.count, uptimeSeconds: (Instant.now - started).asSeconds)
     }
 
-    /// `GET /v1/disks`, with the hidden ones if they are asked for.
-    public func list(hidden: Bool = false) -> DeviceList {
-        DeviceList(blockdevices: registry.disks(hidden: hidden).map(model(of:)))
+    /// `GET /v1/disks`, with the hidden ones and with attributes if they are asked for.
+    public func list(hidden: Bool = false, sysfs: Bool = false) -> DeviceList {
+        let disks = registry.disks(hidden: hidden)
+        return DeviceList(blockdevices: disks.map { sysfs ? modelWithAttributes(of: $0) : model(of: $0) })
     }
 
     /// `GET /v1/disks/NAME`, of a disk, a partition, or `seq:N` for one that still owes answers.

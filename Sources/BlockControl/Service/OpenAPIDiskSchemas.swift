@@ -43,6 +43,12 @@ extension OpenAPIDocument {
                   "parttype": {"type": ["string", "null"]},
                   "partuuid": {"type": ["string", "null"]},
                   "partlabel": {"type": ["string", "null"]},
+                  "pttype": {"type": "string", "description": "only with ?sysfs=1"},
+                  "sysfs": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "description": "attributes; only with ?sysfs=1"
+                  },
                   "children": {"type": "array", "items": {"$ref": "#/components/schemas/Device"}}
                 }
               },
@@ -60,6 +66,8 @@ extension OpenAPIDocument {
                       "holders",
                       "statistics",
                       "ledger",
+                      "latencies",
+                      "errors",
                       "exports",
                       "settings_stale",
                       "notes",
@@ -78,6 +86,8 @@ extension OpenAPIDocument {
                       "holders": {"type": "array", "items": {"$ref": "#/components/schemas/Opener"}},
                       "statistics": {"type": "array", "items": {"$ref": "#/components/schemas/Statistics"}},
                       "ledger": {"$ref": "#/components/schemas/Ledger"},
+                      "latencies": {"type": "array", "items": {"$ref": "#/components/schemas/Latency"}},
+                      "errors": {"type": "object", "additionalProperties": {"type": "integer"}},
                       "exports": {"type": "array", "items": {"$ref": "#/components/schemas/Export"}},
                       "settings_stale": {
                         "type": "boolean",
@@ -183,13 +193,24 @@ extension OpenAPIDocument {
               },
               "Statistics": {
                 "type": "object",
-                "required": ["device", "reads", "writes", "discards", "flushes", "in_flight"],
+                "required": [
+                  "device",
+                  "reads",
+                  "writes",
+                  "discards",
+                  "flushes",
+                  "flush_commands",
+                  "busy_seconds",
+                  "in_flight"
+                ],
                 "properties": {
                   "device": {"type": "string"},
                   "reads": {"$ref": "#/components/schemas/Counters"},
                   "writes": {"$ref": "#/components/schemas/Counters"},
                   "discards": {"$ref": "#/components/schemas/Counters"},
                   "flushes": {"$ref": "#/components/schemas/Counters"},
+                  "flush_commands": {"$ref": "#/components/schemas/Counters"},
+                  "busy_seconds": {"type": "number"},
                   "in_flight": {"type": "integer"}
                 }
               },

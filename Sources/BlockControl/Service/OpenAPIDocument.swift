@@ -5,8 +5,8 @@
 public enum OpenAPIDocument {
     /// The document.
     public static let text = [
-        beginning, [diskPaths, changePaths, servicePaths].joined(separator: ",\n"), middle,
-        [diskSchemas, requestSchemas, answerSchemas].joined(separator: ",\n"), ending,
+        beginning, [diskPaths, attributePaths, changePaths, servicePaths].joined(separator: ",\n"), middle,
+        [diskSchemas, attributeSchemas, requestSchemas, answerSchemas].joined(separator: ",\n"), ending,
     ].joined(separator: "\n")
 
     private static let beginning = #"""

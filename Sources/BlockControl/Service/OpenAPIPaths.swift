@@ -13,6 +13,12 @@ extension OpenAPIDocument {
                     "in": "query",
                     "description": "1: with the hidden ones",
                     "schema": {"type": "string", "enum": ["0", "1"]}
+                  },
+                  {
+                    "name": "sysfs",
+                    "in": "query",
+                    "description": "1: with what the attributes of each say",
+                    "schema": {"type": "string", "enum": ["0", "1"]}
                   }
                 ],
                 "responses": {

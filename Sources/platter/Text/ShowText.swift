@@ -40,6 +40,8 @@ extension DiskDetail {
         if holders.isEmpty { fact("openers", "none") }
         for holder in holders { fact("opener", holder.text) }
         for one in statistics { fact("I/O", one.text) }
+        for latency in latencies { fact("latency", latency.text) }
+        for (status, count) in errors.sorted(by: { $0.key < $1.key }) { fact("errors", "\(count) \(status)") }
         fact("ledger", ledger.text)
         for note in notes { fact("note", note) }
         return lines.joined(separator: "\n")
@@ -109,7 +111,16 @@ extension StatisticsModel {
             kind("read", reads), kind("write", writes), kind("discard", discards), kind("flush", flushes),
         ].compactMap { $0 }
         let counters = kinds.isEmpty ? "none yet" : kinds.joined(separator: ", ")
-        return "\(device): \(counters)" + (inFlight > 0 ? ", \(inFlight) in flight" : "")
+        let busy = busySeconds > 0 ? ", busy \(Units.seconds(busySeconds))" : ""
+        return "\(device): \(counters)" + (inFlight > 0 ? ", \(inFlight) in flight" : "") + busy
+    }
+}
+
+extension LatencyModel {
+    /// One line of percentiles.
+    var text: String {
+        let parts = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)]
+        return "\(operation): " + parts.map { "\($0.0) \(Units.seconds($0.1))" }.joined(separator: ", ")
     }
 }
 
