@@ -26,7 +26,7 @@ enum Output {
     /// A failure: one line on standard error, and under `--json` the problem as one object on standard output, so that a
     /// program reads the same place whatever comes.
     static func problem(_ problem: Problem, _ arguments: [String]) {
-        if arguments.prefix(while: { $0 != "--" }).contains("--json") {
+        if arguments.prefix(while: { $0 != "--" }).contains(where: { $0 == "--json" || $0 == "-J" }) {
             // A stream of events has an object a line.
             try? json(problem, pretty: arguments.first != "events")
         }
