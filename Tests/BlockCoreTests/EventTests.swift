@@ -200,7 +200,8 @@ import Testing
     @Test(
         "are refused to a line that is none, and nothing is sent",
         arguments: [
-            "", "\n", "ADD", "adds", "ad", " add", "add ", "add\n\n", "add 1", "add \(uuid)x", "add \(uuid) ",
+            "", "\n", "ADD", "adds", "ad", " add", "add ", "add\n\n", "add 1", "add \(uuid)x", "add \(uuid)xA=1",
+            "add \(uuid) ",
             "add \(uuid) A", "add \(uuid) A=", "add \(uuid) =1", "add \(uuid)  A=1", "add \(uuid) A=1 ",
             "add \(uuid) A=1=2", "add \(uuid) A_B=1", "add \(uuid) A=ä", "add \(uuid) A=1\n\n",
             "add fe4d7c9db8c6-4a70-9ef1-3d8a58d18eed-", "add ge4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed",
@@ -257,6 +258,9 @@ import Testing
         let (behind, count) = await late.value
         #expect(behind == 0 && count >= 2, "both deliveries have returned")
         hold.raise()
+        // Who has nothing left to hear is not behind, whatever he heard last.
+        #expect(await registry.events.settle(within: .seconds(60)) == 0)
+        #expect(await registry.events.settle(within: .zero) == 0)
         slow.cancel()
         quick.cancel()
         later.cancel()
