@@ -3,26 +3,35 @@
 import BlockPartitions
 import CFuzzer
 
-/// What is fuzzed: one format, or all of them at once.
+/// What is fuzzed: one format, all of them at once, edits of what is read, scripts for edits.
 enum FuzzTarget: Sendable {
     case format(PartitionTableKind)
-    case all
+    case all, edit, script
 
-    /// The formats that have a parser of their own, and "all".
-    static let names = PartitionTableKind.allCases.map(\.rawValue) + ["all"]
+    /// The formats that have a parser of their own, and the others.
+    static let names = PartitionTableKind.allCases.map(\.rawValue) + ["all", "edit", "script"]
 
     init?(_ name: String) {
-        if name == "all" {
-            self = .all
-        } else if let kind = PartitionTableKind(rawValue: name) {
+        switch name {
+        case "all": self = .all
+        case "edit": self = .edit
+        case "script": self = .script
+        default:
+            guard let kind = PartitionTableKind(rawValue: name) else { return nil }
             self = .format(kind)
-        } else {
-            return nil
         }
     }
 
     /// Scans what an input describes, and traps where a promise of the scan is broken.
     func run(_ input: [UInt8]) {
+        switch self {
+        case .edit: Self.edit(input)
+        case .script: Self.script(input)
+        default: scan(input)
+        }
+    }
+
+    private func scan(_ input: [UInt8]) {
         var options = PartitionScanOptions(
             geometry: DiskGeometry(cylinders: 100, heads: 15, sectorsPerTrack: 12), isExplained: input.count % 8 == 0)
         if case .format(.cmdline) = self {
@@ -52,7 +61,8 @@ enum FuzzTarget: Sendable {
     }
 }
 
-/// The target of this process: set once, before libFuzzer begins.
+/// The target of this process.
+// SAFETY: set once, by the only thread there is, before libFuzzer begins; from then on it is only read.
 nonisolated(unsafe) private var target = FuzzTarget.all
 
 @main

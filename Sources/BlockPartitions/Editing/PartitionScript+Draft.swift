@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension PartitionScript {
+    /// The table that the script describes, in place of the partitions that are there.
+    ///
+    /// Without a header `label` the table that is there keeps its kind and identity, and a disk without one gets an MBR,
+    /// as with sfdisk.
+    func draft(
+        on source: inout some PartitionSource, shape: DiskShape, using generator: inout some RandomNumberGenerator
+    ) throws(TableEditError) -> PartitionTableDraft {
+        var shape = shape
+        if let sectorSize, sectorSize != shape.blockSize {
+            throw TableEditError("the script is for sectors of \(sectorSize) bytes, the disk has \(shape.blockSize)")
+        }
+        if let grain { shape.grain = max(grain / UInt64(shape.blockSize), 1) }
+        var draft = try begin(&source, shape, using: &generator)
+        if draft.label == .dos, entryCount != nil || lines.contains(where: { $0.uuid != nil || $0.name != nil }) {
+            throw TableEditError("an MBR has no table-length, and its partitions no uuid or name")
+        }
+        for line in lines {
+            do throws(TableEditError) {
+                try draft.create(try wish(line, draft), using: &generator)
+            } catch {
+                let which = line.number.map { "partition \($0)" } ?? "a partition"
+                throw TableEditError("\(which) of the script: \(error.reason)", isNoRoom: error.isNoRoom)
+            }
+        }
+        return draft
+    }
+
+    private func begin(
+        _ source: inout some PartitionSource, _ shape: DiskShape, using generator: inout some RandomNumberGenerator
+    ) throws(TableEditError) -> PartitionTableDraft {
+        if label == nil, var draft = try PartitionTableDraft.read(&source, shape: shape) {
+            try draft.delete(draft.partitions.map(\.number))
+            draft.notes = []
+            return draft
+        }
+        var draft = try PartitionTableDraft.empty(
+            label ?? .dos, on: &source, shape: shape, identity: identity, entryCount: entryCount ?? 128,
+            using: &generator)
+        guard case .gpt(var form) = draft.form else { return draft }
+        let least = form.firstUsable, most = form.lastUsable
+        if let firstBlock { form.firstUsable = max(firstBlock, least) }
+        if let lastBlock { form.lastUsable = min(lastBlock, most) }
+        guard form.firstUsable <= form.lastUsable else {
+            throw TableEditError("first-lba comes after last-lba")
+        }
+        draft.form = .gpt(form)
+        return draft
+    }
+
+    private func wish(_ line: Line, _ draft: PartitionTableDraft) throws(TableEditError) -> NewPartition {
+        let shape = draft.shape
+        let size = UInt64(shape.blockSize)
+        var wish = NewPartition()
+        wish.number = line.number
+        switch line.start {
+        case .blocks(let blocks): wish.start = blocks
+        case .bytes(let bytes): wish.start = (bytes + size - 1) / size
+        case nil: break
+        }
+        switch line.size {
+        case .blocks(let blocks): wish.count = blocks
+        case .bytes(let bytes): wish.count = draft.rounded((bytes + size - 1) / size, from: wish.start)
+        case nil: break
+        }
+        wish.type = line.type
+        wish.uuid = line.uuid
+        wish.name = line.name
+        wish.attributes = line.attributes
+        wish.isBootable = line.isBootable
+        return wish
+    }
+}
+
+extension PartitionTableDraft {
+    /// A size that was given in bytes: it ends at the multiple of the grain that is nearest, as sfdisk has it.
+    fileprivate func rounded(_ count: UInt64, from start: UInt64?) -> UInt64 {
+        // A chosen place begins at such a multiple.
+        let start = start ?? 0
+        let end = (start + count + shape.grain / 2) / shape.grain * shape.grain
+        guard end > start, shape.grain > 1 else { return count }
+        // Where that is taken, the size is what was said.
+        let isFree = start == 0 || gaps(isLogical: false).contains { $0.contains(start) && end <= $0.upperBound }
+        return isFree ? end - start : count
+    }
+}
