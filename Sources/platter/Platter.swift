@@ -24,6 +24,7 @@ struct Platter: AsyncParsableCommand {
             ListVerb.self,
             ShowVerb.self,
             PartitionsVerb.self,
+            PartitionVerb.self,
             RemoveVerb.self,
             YankVerb.self,
             ProvideVerb.self,

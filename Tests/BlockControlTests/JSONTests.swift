@@ -54,6 +54,8 @@ import Testing
         try check(Samples.health)
         try check(Samples.event)
         try check(Samples.rescan)
+        try check(Samples.tableEdit)
+        try check(Samples.tableChange)
         try check(Samples.medium)
         try check(Samples.table)
         try check(Samples.problem)

@@ -86,6 +86,7 @@ import Testing
         ("AttributeList", { try tree(Samples.attributes) }),
         ("Attribute", { try tree(Samples.attributes.attributes.first) }),
         ("WriteAttribute", { try tree(AttributeRequest(path: "size", value: "8")) }),
+        ("TableEdit", { try tree(Samples.tableEdit) }), ("TableChange", { try tree(Samples.tableChange) }),
         ("AddExport", { try tree(ExportRequest(device: "pl0", kind: "nbd", parameters: [:])) }),
     ]
 

@@ -90,6 +90,17 @@ enum Samples {
                 number: 1, start: 2048, size: 204_800, type: "0fc63daf-8483-4772-8e79-3d69d8477de4", uuid: "x",
                 name: nil)
         ], warnings: [])
+    static let tableChange = TableChangeModel(
+        disk: "pl0", dryRun: true, writes: [TableChangeModel.Write(offset: 512, length: 512, what: "x")], table: table,
+        notes: ["n"], added: ["pl0p1"], removed: ["pl0p2"])
+    static let tableEdit: TableEditRequest = {
+        var request = TableEditRequest(edit: "create")
+        request.table = "gpt"
+        (request.number, request.numbers, request.start, request.size) = (1, [1], 1 << 20, 1 << 20)
+        (request.type, request.uuid, request.name) = ("linux", "u", "root")
+        (request.bootable, request.script, request.force, request.dryRun) = (true, "", false, true)
+        return request
+    }()
     static let problem = Problem(
         .busy, "disk 'pl0' is in use", errno: "EBUSY", disk: "pl0", diskseq: 7, openers: [opener], report: removal)
 }

@@ -49,6 +49,8 @@ struct ControlResponder: Sendable {
             return try .document(await service.resize(name, try await body(request, context), ifMatch: ifMatch))
         case .setDisk:
             return try .document(await service.set(name, try await body(request, context), ifMatch: ifMatch))
+        case .editTable:
+            return try .document(await service.editTable(name, try await body(request, context), ifMatch: ifMatch))
         case .rescanDisk: return try .document(await service.rescan(name, ifMatch: ifMatch))
         case .freezeDisk:
             return try .document(await service.freeze(name, try await body(request, context), ifMatch: ifMatch))

@@ -4,6 +4,7 @@
 /// against it in both directions.
 public enum ControlRoute: CaseIterable, Sendable {
     case listDisks, addDisk, showDisk, diskPartitions, removeDisk, cancelRemoval, resizeDisk, setDisk, rescanDisk
+    case editTable
     case freezeDisk, thawDisk, traceDisk, stopTrace
     case listAttributes, writeAttribute
     case insertMedium, ejectMedium
@@ -16,8 +17,8 @@ public enum ControlRoute: CaseIterable, Sendable {
     /// The method.
     public var method: String {
         switch self {
-        case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk,
-            .insertMedium, .ejectMedium, .addExport, .addProvider, .settle, .writeAttribute:
+        case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .editTable, .freezeDisk,
+            .thawDisk, .insertMedium, .ejectMedium, .addExport, .addProvider, .settle, .writeAttribute:
             "POST"
         case .removeExport, .removeProvider, .stopTrace: "DELETE"
         default: "GET"
@@ -35,6 +36,7 @@ public enum ControlRoute: CaseIterable, Sendable {
         case .resizeDisk: "/v1/disks/{name}/resize"
         case .setDisk: "/v1/disks/{name}/set"
         case .rescanDisk: "/v1/disks/{name}/rescan"
+        case .editTable: "/v1/disks/{name}/table"
         case .freezeDisk: "/v1/disks/{name}/freeze"
         case .thawDisk: "/v1/disks/{name}/thaw"
         case .traceDisk, .stopTrace: "/v1/disks/{name}/trace"
@@ -58,7 +60,7 @@ public enum ControlRoute: CaseIterable, Sendable {
     public var honoursIfMatch: Bool {
         switch self {
         case .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .freezeDisk, .thawDisk: true
-        case .insertMedium, .ejectMedium, .writeAttribute: true
+        case .insertMedium, .ejectMedium, .writeAttribute, .editTable: true
         default: false
         }
     }

@@ -62,6 +62,27 @@ extension OpenAPIDocument {
                 }
               }
             },
+            "/v1/disks/{name}/table": {
+              "post": {
+                "operationId": "editTable",
+                "summary": "Write another partition table and make its partitions devices",
+                "parameters": [
+                  {"$ref": "#/components/parameters/Name"},
+                  {"$ref": "#/components/parameters/IfMatch"}
+                ],
+                "requestBody": {
+                  "required": true,
+                  "content": {"application/json": {"schema": {"$ref": "#/components/schemas/TableEdit"}}}
+                },
+                "responses": {
+                  "200": {
+                    "description": "Done, or what would be done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/TableChange"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
             "/v1/disks/{name}/freeze": {
               "post": {
                 "operationId": "freezeDisk",

@@ -6,7 +6,7 @@ public enum OpenAPIDocument {
     /// The document.
     public static let text = [
         beginning, [diskPaths, attributePaths, changePaths, servicePaths].joined(separator: ",\n"), middle,
-        [diskSchemas, attributeSchemas, requestSchemas, answerSchemas].joined(separator: ",\n"), ending,
+        [diskSchemas, tableSchemas, attributeSchemas, requestSchemas, answerSchemas].joined(separator: ",\n"), ending,
     ].joined(separator: "\n")
 
     private static let beginning = #"""

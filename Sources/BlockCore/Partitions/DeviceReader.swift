@@ -3,7 +3,7 @@
 internal import BlockPartitions
 internal import BlockSystem
 
-/// Reads a disk for the scan of its table: one read at a time, waited for, with one deadline for all of them.
+/// Reads a disk for the scan of its table, and writes one: one I/O at a time, waited for, with one deadline for all of them.
 final class DeviceReader: PartitionSource {
     let capacity: UInt64
     let logicalBlockSize: Int
@@ -13,7 +13,7 @@ final class DeviceReader: PartitionSource {
     private let sink: Answer
     private let deadline: Instant
 
-    init?(_ disk: Disk, deadline: Instant) {
+    init?(_ disk: Disk, deadline: Instant, writes: Bool = false) {
         capacity = disk.capacity
         logicalBlockSize = disk.profile.logicalBlockSize
         self.deadline = deadline
@@ -21,7 +21,8 @@ final class DeviceReader: PartitionSource {
         self.sink = sink
         do throws(DiskError) {
             opener = try disk.open(
-                disk.part0, .read, OpenerIdentity(kind: "scan"), depth: 1, sink: sink, delegate: nil, isPrivate: true)
+                disk.part0, writes ? .readWrite : .read, OpenerIdentity(kind: "scan"), depth: 1, sink: sink,
+                delegate: nil, isPrivate: true)
         } catch {
             return nil
         }
@@ -52,6 +53,33 @@ final class DeviceReader: PartitionSource {
         let from = Int(sector - first) * sectorSize
         return Array(all[from..<from + count * sectorSize])
     }
+
+    /// Writes whole logical blocks. The status is never `ok` once the deadline has passed.
+    func write(_ bytes: [UInt8], at offset: UInt64) -> BlockStatus {
+        guard !hasTimedOut else { return .timedOut }
+        do throws(SystemError) {
+            let buffer = try IOBuffer(count: bytes.count)
+            buffer.memory.copy(from: bytes)
+            let range = SectorRange(start: offset / UInt64(sectorSize), count: UInt64(bytes.count / sectorSize))
+            opener.submit(.write, range, data: .owned(buffer, count: bytes.count), token: 0)
+        } catch {
+            return BlockStatus(errno: error.errno)
+        }
+        return status()
+    }
+
+    /// What was written is on the medium.
+    func flush() -> BlockStatus {
+        guard !hasTimedOut else { return .timedOut }
+        opener.submit(.flush, SectorRange(start: 0, count: 0), data: .none, token: 0)
+        return status()
+    }
+
+    private func status() -> BlockStatus {
+        if let status = sink.waitForStatus(until: deadline) { return status }
+        hasTimedOut = true
+        return .timedOut
+    }
 }
 
 /// Where the scan waits for its read.
@@ -73,6 +101,14 @@ private final class Answer: BioSink, Sendable {
 
     /// The bytes; nil when the read failed or the deadline passed.
     func wait(until deadline: Instant) -> [UInt8]? {
+        guard let answer = answer(until: deadline), answer.status == .ok else { return nil }
+        return answer.bytes
+    }
+
+    /// How it ended; nil when the deadline passed.
+    func waitForStatus(until deadline: Instant) -> BlockStatus? { answer(until: deadline)?.status }
+
+    private func answer(until deadline: Instant) -> State? {
         while true {
             let heard = bell.value
             let answer = state.withLock { state -> State? in
@@ -80,7 +116,7 @@ private final class Answer: BioSink, Sendable {
                 defer { state = State() }
                 return state
             }
-            if let answer { return answer.status == .ok ? answer.bytes : nil }
+            if let answer { return answer }
             if Instant.now >= deadline { return nil }
             bell.wait(after: heard, until: deadline)
         }

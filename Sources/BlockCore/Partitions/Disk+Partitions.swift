@@ -213,14 +213,18 @@ extension Disk {
         }
     }
 
-    private func apply(_ scan: PartitionScan, claimant: ClaimTable.Claimant?) throws(DiskError) -> RescanReport {
+    /// - Parameter writing: writes the table that the scan tells of, if that is not on the disk yet. Whoever would lose a
+    ///   partition has had his say by then, and nobody can open one any more that goes.
+    func apply(
+        _ scan: PartitionScan, claimant: ClaimTable.Claimant?, writing: (() throws(DiskError) -> Void)? = nil
+    ) throws(DiskError) -> RescanReport {
         let change = TableChange(partitions, scan)
         let going = change.going
         // Decided before anything is touched; unlisting in the same section keeps new openers out.
         let inTheWay = state.withLock { state -> [OpenerRecord] in
             let open = state.publicOpeners.filter { opener in
                 if going.contains(where: { $0 === opener.device }) { return true }
-                guard !change.changesNothing, opener.device.partitionNumber == 0 else { return false }
+                guard !change.changesNothing || writing != nil, opener.device.partitionNumber == 0 else { return false }
                 let claim = opener.standing.withLock { $0.claimant }
                 return claim != nil && claim != claimant
             }
@@ -230,14 +234,16 @@ extension Disk {
         }
         guard inTheWay.isEmpty else {
             let names = Set(inTheWay.map(\.device)).sorted().joined(separator: ", ")
+            let verb = writing == nil ? "rescanned" : "edited"
             throw DiskError(
                 errno: DiskError.busy, disk: name, sequence: sequence,
                 reason: inTheWay.contains { $0.device == name }
-                    ? "\(name) is not rescanned: it is claimed as a whole, and its partitions would change"
-                    : "\(name) is not rescanned: \(names) would change or vanish and is open; close it first",
+                    ? "\(name) is not \(verb): it is claimed as a whole, and its partitions would change"
+                    : "\(name) is not \(verb): \(names) would change or vanish and is open; close it first",
                 openers: inTheWay)
         }
         for partition in going { registry.unpublish(partition) }
+        let (scan, failure) = written(scan, by: writing)
         let (now, warnings) = makePartitions(scan, keeping: change.kept)
         options.amidChange?()
         let added = now.filter { change.kept[$0.partitionNumber] == nil }
@@ -247,9 +253,22 @@ extension Disk {
             throw goneError()
         }
         registry.events.pump()
+        if let failure { throw failure }
         return RescanReport(
             table: scan.table?.rawValue, partitions: now.count, added: added.map(\.name), removed: going.map(\.name),
             warnings: warnings)
+    }
+
+    /// What is on the disk after the writing: what was meant, or what is found where that failed.
+    private func written(
+        _ meant: PartitionScan, by writing: (() throws(DiskError) -> Void)?
+    ) -> (PartitionScan, DiskError?) {
+        do throws(DiskError) {
+            try writing?()
+            return (meant, nil)
+        } catch {
+            return (readTable(deadline: Instant.now + .seconds(10)).result, error)
+        }
     }
 
     /// Nobody can open them any more, and listeners hear of it. Out of the table at once: a removal that ends meanwhile

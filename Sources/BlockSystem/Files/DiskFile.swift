@@ -116,6 +116,12 @@ public final class DiskFile: Sendable {
         }
     }
 
+    /// Has the kernel read the partition table of a block device again.
+    /// - Throws: EBUSY while a partition of it is in use, EINVAL on a device that takes no partitions.
+    public func rereadTable() throws(SystemError) {
+        _ = try Self.checked(platter_block_reread(number))
+    }
+
     /// Takes the lock of the whole file: alone, or together with other readers. It ends with ``close()``, never before.
     /// - Throws: EAGAIN or EACCES if another open of the file holds one that is in the way, in this process or not.
     public func lock(exclusive: Bool) throws(SystemError) {

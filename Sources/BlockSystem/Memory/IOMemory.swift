@@ -47,6 +47,15 @@ internal import Glibc
         }
     }
 
+    /// Copies bytes in; `bytes` must not be more than this memory has.
+    public func copy(from bytes: [UInt8]) {
+        precondition(bytes.count <= count, "copy of more bytes than there is room for")
+        guard let base = unsafe base else { return }
+        unsafe bytes.withUnsafeBytes { source in
+            if let from = source.baseAddress { unsafe memcpy(base, from, source.count) }
+        }
+    }
+
     /// Fills it with zeroes.
     @inlinable public func zero() {
         if let base = unsafe base, count > 0 { unsafe memset(base, 0, count) }

@@ -78,6 +78,9 @@ static inline int platter_block_size(int fd, uint64_t *bytes) {
     return ioctl(fd, 0x80081272ul /* BLKGETSIZE64 */, bytes) < 0 ? -errno : 0;
 }
 
+// Has the kernel read the partition table of a block device again. -EBUSY while one of its partitions is in use.
+static inline int platter_block_reread(int fd) { return ioctl(fd, 0x125f /* BLKRRPART */) < 0 ? -errno : 0; }
+
 static inline int platter_file_facts(int fd, struct platter_file_facts *facts) {
     struct platter_statx s = {0};
     if (syscall(SYS_statx, fd, "", 0x1000 /* AT_EMPTY_PATH */, 0x7ff | 0x2000 /* basic, DIOALIGN */, &s) < 0)
