@@ -78,7 +78,7 @@ enum TreeNode: Hashable, Sendable {
 
 /// The files of /proc that speak of disks.
 enum ProcessFile: String, Sendable, CaseIterable {
-    case mdstat
+    case devices, diskstats, mdstat, partitions
 }
 
 extension BlockDevice {

@@ -293,6 +293,9 @@ extension TreeView {
 
     func text(of file: ProcessFile) -> String {
         switch file {
+        case .devices: registry.devicesText()
+        case .diskstats: registry.diskstatsText()
+        case .partitions: registry.partitionsText()
         case .mdstat: "Personalities :\nunused devices: <none>\n"
         }
     }

@@ -40,6 +40,8 @@ struct Platter: AsyncParsableCommand {
             ThawVerb.self,
             ExportVerb.self,
             UnexportVerb.self,
+            MountVerb.self,
+            UmountVerb.self,
             EventsVerb.self,
             SettleVerb.self,
             TraceVerb.self,

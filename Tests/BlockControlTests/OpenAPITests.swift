@@ -66,6 +66,8 @@ import Testing
         ("Counters", { try tree(StatisticsModel.Kind()) }), ("Removal", { try tree(Samples.removal) }),
         ("QuarantineList", { try tree(Samples.quarantine) }),
         ("Quarantine", { try tree(Samples.quarantine.quarantine.first) }),
+        ("AddMount", { try tree(MountRequest(path: "/mnt", sysroot: true, allowOther: true)) }),
+        ("MountList", { try tree(Samples.mounts) }), ("Mount", { try tree(Samples.mounts.mounts.first) }),
         ("ExportList", { try tree(Samples.exports) }), ("Export", { try tree(Samples.export) }),
         ("Health", { try tree(Samples.health) }), ("Event", { try tree(Samples.event) }),
         ("Rescan", { try tree(Samples.rescan) }), ("PartitionTable", { try tree(Samples.table) }),

@@ -33,6 +33,7 @@ enum Samples {
     static let export = ExportModel(
         id: "1", kind: "nbd", device: "pl0", name: "pl0", uri: "nbd://localhost/pl0", readOnly: false)
     static let exports = ExportList(exports: [export])
+    static let mounts = MountList(mounts: [MountModel(id: "1", path: "/mnt", sysroot: false)])
     static let detail: DiskDetail = {
         var detail = DiskDetail(
             device: device, instance: "abc", generation: "1f", removal: "hide", profile: ["style": "inline"],

@@ -62,6 +62,11 @@ final class FakeBackend: ControlBackend {
         return model
     }
 
+    let trees = FakeTrees()
+    func mount(_ request: MountRequest) async throws(Problem) -> MountModel { trees.mount(request) }
+    func unmount(_ id: String, lazily: Bool) async throws(Problem) -> MountModel { try trees.unmount(id, lazily) }
+    func mounts() async -> [MountModel] { trees.all.withLock { $0 } }
+
     func providers() async -> [ProviderModel] { patterns.withLock { $0 } }
 
     func metrics(_ page: inout MetricsPage) async { page.add("platter_fake", .gauge, "A sample.", [], 1) }

@@ -42,7 +42,7 @@ final class FakeKernel {
         session.stop()
         #expect(session.ended.wait(until: .now + .seconds(10)))
         channel.close()
-        for disk in registry.disks { _ = await disk.remove(.surprise, deadline: .milliseconds(50)) }
+        for disk in registry.disks(hidden: true) { _ = await disk.remove(.surprise, deadline: .milliseconds(50)) }
         #expect(eventually { self.session.handles.devices.isEmpty })
     }
 

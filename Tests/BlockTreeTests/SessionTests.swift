@@ -119,6 +119,19 @@ import Testing
         #expect(kernel.read(file.handle, 0, 4096).text == "Personalities :\nunused devices: <none>\n")
         #expect(kernel.read(file.handle, 10, 4096).text == "ies :\nunused devices: <none>\n")
         #expect(kernel.read(file.handle, 4096, 10).body.isEmpty)
+        try await kernel.add(TreeDriver(), "pl0")
+        let statistics = kernel.open("proc/diskstats", flags: 0).handle
+        let before = kernel.read(statistics, 0, 4096).text
+        #expect(before == kernel.registry.diskstatsText())
+        let disk = kernel.open("dev/pl0").handle
+        _ = kernel.read(disk, 0, 512)
+        // Whoever keeps it open and reads it again sees what is now.
+        let after = kernel.read(statistics, 0, 4096).text
+        #expect(after != before && after == kernel.registry.diskstatsText())
+        let partitions = kernel.open("proc/partitions", flags: 0).handle
+        #expect(kernel.read(partitions, 0, 4096).text == kernel.registry.partitionsText())
+        let devices = kernel.open("proc/devices", flags: 0).handle
+        #expect(kernel.read(devices, 0, 4096).text == kernel.registry.devicesText())
         #expect(kernel.open("proc/mdstat", flags: 1).error == FuseErrno.accessDenied)
         await kernel.stop()
     }
@@ -216,8 +229,8 @@ import Testing
 }
 
 @Suite struct `A tree for lsblk` {
-    @Test func `holds text about the disks, of what blkid finds on them`() async throws {
-        guard HelperProgram.find("blkid") != nil else { return }
+    @Test(.enabled(if: HelperProgram.find("blkid") != nil, "blkid is not installed"))
+    func `holds text about the disks, of what blkid finds on them`() async throws {
         let kernel = try FakeKernel(.init(), .sysroot)
         let driver = TreeDriver(sectors: 16384)
         driver.put(Array("SWAPSPACE2".utf8), at: 4086)

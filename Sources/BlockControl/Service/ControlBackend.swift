@@ -25,6 +25,15 @@ public protocol ControlBackend: Sendable {
     /// What disks are made for.
     func providers() async -> [ProviderModel]
 
+    /// Shows the disks as files under a directory.
+    func mount(_ request: MountRequest) async throws(Problem) -> MountModel
+
+    /// Takes such a tree away.
+    func unmount(_ id: String, lazily: Bool) async throws(Problem) -> MountModel
+
+    /// Where the disks are shown.
+    func mounts() async -> [MountModel]
+
     /// Samples of the exports for the metrics page.
     func metrics(_ page: inout MetricsPage) async
 }

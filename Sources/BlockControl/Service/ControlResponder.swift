@@ -69,6 +69,7 @@ struct ControlResponder: Sendable {
         case .quarantine: return try .document(service.quarantine())
         case .listExports: return try .document(await service.exports())
         case .addExport: return try .document(await service.export(try await body(request, context)), status: .created)
+        case .listMounts, .addMount, .removeMount: return try await mounts(route, request, context)
         case .removeExport: return try .document(await service.unexport(context.parameters.get("id") ?? ""))
         case .listProviders: return try .document(await service.providers())
         case .addProvider:
@@ -80,6 +81,19 @@ struct ControlResponder: Sendable {
             return .text(await service.metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
         case .health: return try .document(service.health())
         case .openAPI: return .text(OpenAPIDocument.text, type: "application/json")
+        }
+    }
+
+    private func mounts(
+        _ route: ControlRoute, _ request: Request, _ context: ControlContext
+    ) async throws -> Response {
+        switch route {
+        case .addMount: return try .document(await service.mount(try await body(request, context)), status: .created)
+        case .removeMount:
+            return try .document(
+                await service.unmount(
+                    context.parameters.get("id") ?? "", lazily: request.uri.queryParameters["lazy"] == "1"))
+        default: return try .document(await service.mounts())
         }
     }
 

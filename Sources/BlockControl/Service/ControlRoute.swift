@@ -11,6 +11,7 @@ public enum ControlRoute: CaseIterable, Sendable {
     case quarantine
     case listExports, addExport, removeExport
     case listProviders, addProvider, removeProvider
+    case listMounts, addMount, removeMount
     case events, settle
     case metrics, health, openAPI
 
@@ -18,9 +19,9 @@ public enum ControlRoute: CaseIterable, Sendable {
     public var method: String {
         switch self {
         case .addDisk, .removeDisk, .cancelRemoval, .resizeDisk, .setDisk, .rescanDisk, .editTable, .freezeDisk,
-            .thawDisk, .insertMedium, .ejectMedium, .addExport, .addProvider, .settle, .writeAttribute:
+            .thawDisk, .insertMedium, .ejectMedium, .addExport, .addProvider, .addMount, .settle, .writeAttribute:
             "POST"
-        case .removeExport, .removeProvider, .stopTrace: "DELETE"
+        case .removeExport, .removeProvider, .removeMount, .stopTrace: "DELETE"
         default: "GET"
         }
     }
@@ -48,6 +49,8 @@ public enum ControlRoute: CaseIterable, Sendable {
         case .removeExport: "/v1/exports/{id}"
         case .listProviders, .addProvider: "/v1/providers"
         case .removeProvider: "/v1/providers/{name}"
+        case .listMounts, .addMount: "/v1/mounts"
+        case .removeMount: "/v1/mounts/{id}"
         case .events: "/v1/events"
         case .settle: "/v1/settle"
         case .metrics: "/metrics"

@@ -81,6 +81,20 @@ extension OpenAPIDocument {
                   "since": {"type": "number"}
                 }
               },
+              "MountList": {
+                "type": "object",
+                "required": ["mounts"],
+                "properties": {"mounts": {"type": "array", "items": {"$ref": "#/components/schemas/Mount"}}}
+              },
+              "Mount": {
+                "type": "object",
+                "required": ["id", "path", "sysroot"],
+                "properties": {
+                  "id": {"type": "string"},
+                  "path": {"type": "string"},
+                  "sysroot": {"type": "boolean", "description": "whether the device files are text about the disks"}
+                }
+              },
               "ExportList": {
                 "type": "object",
                 "required": ["exports"],

@@ -72,6 +72,15 @@ extension OpenAPIDocument {
                   "exit_if_exists": {"type": "string", "description": "a disk or partition that is enough"}
                 }
               },
+              "AddMount": {
+                "type": "object",
+                "required": ["path"],
+                "properties": {
+                  "path": {"type": "string", "description": "an empty directory, absolute"},
+                  "sysroot": {"type": "boolean", "description": "device files are text, as 'lsblk --sysroot' reads it"},
+                  "allow_other": {"type": "boolean", "description": "other users may look in"}
+                }
+              },
               "AddExport": {
                 "type": "object",
                 "required": ["device", "kind"],

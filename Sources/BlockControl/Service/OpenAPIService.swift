@@ -93,6 +93,58 @@ extension OpenAPIDocument {
                 }
               }
             },
+            "/v1/mounts": {
+              "get": {
+                "operationId": "listMounts",
+                "summary": "Under which directories disks are shown as files",
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {
+                      "application/json": {"schema": {"$ref": "#/components/schemas/MountList"}}
+                    }
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              },
+              "post": {
+                "operationId": "addMount",
+                "summary": "Show the disks as files under an empty directory",
+                "requestBody": {
+                  "required": true,
+                  "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AddMount"}}}
+                },
+                "responses": {
+                  "201": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Mount"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
+            "/v1/mounts/{id}": {
+              "delete": {
+                "operationId": "removeMount",
+                "summary": "Take a tree of files away",
+                "parameters": [
+                  {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
+                  {
+                    "name": "lazy",
+                    "in": "query",
+                    "description": "1: also while files there are open; they work until they are closed",
+                    "schema": {"type": "string"}
+                  }
+                ],
+                "responses": {
+                  "200": {
+                    "description": "Done",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Mount"}}}
+                  },
+                  "default": {"$ref": "#/components/responses/Problem"}
+                }
+              }
+            },
             "/v1/events": {
               "get": {
                 "operationId": "events",

@@ -19,6 +19,7 @@ final class Daemon: Sendable {
     private let registry = DiskRegistry()
     private let nbd: NBDExports
     private let makers: Providers
+    private let trees: Trees
     private let backend: DaemonBackend
     private let control: ControlServer
     private let lock: LockFile
@@ -37,7 +38,8 @@ final class Daemon: Sendable {
             throw Problem(.failed, "the NBD server cannot be started: \(error)", errno: error.name)
         }
         makers = Providers(registry, logger)
-        backend = DaemonBackend(registry: registry, nbd: nbd, makers: makers)
+        trees = Trees(registry, logger)
+        backend = DaemonBackend(registry: registry, nbd: nbd, makers: makers, trees: trees)
         let service = ControlService(
             registry: registry, backend: backend, version: Platter.version, logger: logger)
         control = ControlServer(service: service, logger: logger)
@@ -153,6 +155,10 @@ final class Daemon: Sendable {
             let listener = try nbd.listen(on: address)
             logger.info("serving NBD", metadata: ["address": "\(listener.address)"])
         }
+        for path in plan.mounts {
+            _ = try await backend.mount(MountRequest(path: path))
+            logger.info("mounted", metadata: ["path": "\(path)"])
+        }
         if let http = plan.http { try await serveTCP(http.host, http.port) }
         do {
             try await control.listen(unix: plan.paths.socket)
@@ -232,7 +238,8 @@ final class Daemon: Sendable {
         await control.stop()
         // The disks are gone: whoever is still connected has had every answer.
         await withCheckedContinuation { continuation in
-            WorkerThread.detach(name: "pl-nbd-stop") { [nbd] in
+            WorkerThread.detach(name: "pl-stop") { [nbd, trees] in
+                trees.stop()
                 nbd.stop(within: .seconds(1))
                 continuation.resume()
             }

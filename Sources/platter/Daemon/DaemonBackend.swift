@@ -10,6 +10,7 @@ struct DaemonBackend: ControlBackend {
     let registry: DiskRegistry
     let nbd: NBDExports
     let makers: Providers
+    let trees: Trees
 
     func add(driver: String, parameters: [Parameter]) async throws(Problem) -> Disk {
         // Its lowers stay where they are found only until it has claimed them, so they are looked up then, not before.
@@ -71,6 +72,24 @@ struct DaemonBackend: ControlBackend {
     func unprovide(_ pattern: String) async throws(Problem) -> ProviderModel { try await makers.remove(pattern) }
 
     func providers() async -> [ProviderModel] { makers.models }
+
+    func mount(_ request: MountRequest) async throws(Problem) -> MountModel {
+        let made = await offLoop { () -> Result<MountModel, Problem> in
+            do throws(Problem) { return .success(try trees.mount(request)) } catch { return .failure(error) }
+        }
+        return try made.get()
+    }
+
+    func unmount(_ id: String, lazily: Bool) async throws(Problem) -> MountModel {
+        let gone = await offLoop { () -> Result<MountModel, Problem> in
+            do throws(Problem) { return .success(try trees.unmount(id, lazily: lazily)) } catch {
+                return .failure(error)
+            }
+        }
+        return try gone.get()
+    }
+
+    func mounts() async -> [MountModel] { trees.models }
 
     func metrics(_ page: inout MetricsPage) async { nbd.add(to: &page) }
 }

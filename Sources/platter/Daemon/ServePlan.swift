@@ -16,6 +16,8 @@ struct ServePlan: Sendable {
     var logLevel: Logger.Level
     var disks: [DiskPlan]
     var providers: [ProviderPlan]
+    /// Where the disks are shown as files.
+    var mounts: [String]
     /// How often removable media are looked for; 0: never.
     var mediaPollMilliseconds: Int
     var command: String?
@@ -56,6 +58,7 @@ struct ServePlan: Sendable {
         metricsAreOpen = verb.metricsOpen || configuration.metricsAreOpen ?? false
         mediaPollMilliseconds = try ServePlan.mediaPoll(verb, configuration)
         providers = configuration.providers
+        mounts = (verb.mount.isEmpty ? configuration.mount ?? [] : verb.mount).map { HostFile.canonical($0) }
         disks = configuration.disks
         if let driver = verb.driver.first {
             disks.append(

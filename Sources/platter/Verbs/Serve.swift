@@ -49,6 +49,11 @@ struct ServeVerb: AsyncParsableCommand {
                 + "never, and what holds if it is not given.", valueName: "time"))
     var mediaPoll: String?
     @Option(
+        help: ArgumentHelp(
+            "Show the disks as files under an empty directory; may be repeated.", valueName: "directory"),
+        completion: .directory)
+    var mount: [String] = []
+    @Option(
         name: .customLong("run"),
         help: ArgumentHelp(
             "Run a shell command with $uri, $nbd and $PLATTER_SOCKET set, on private sockets, and end with it.",
