@@ -137,6 +137,9 @@ void platter_kill_program(int child) { kill(child, SIGKILL); }
 
 int platter_wait_readable(int fd, int milliseconds) {
     struct pollfd wanted = {.fd = fd, .events = POLLIN};
-    int n = poll(&wanted, 1, milliseconds);
-    return n < 0 ? (errno == EINTR ? 0 : -errno) : n;
+    int n;
+    // From the start again: a signal is no end of the time.
+    do n = poll(&wanted, 1, milliseconds);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
 }

@@ -116,6 +116,17 @@ import Testing
         #expect(registry.namesInUse == 0)
     }
 
+    @Test("asks nobody to make what no disk could be called by") func impossibleNames() async throws {
+        let registry = DiskRegistry()
+        let provider = TestProvider()
+        let registration = try registry.register(provider, for: .names("md*"))
+        for name in ["md a", "md/../x", "md" + String(repeating: "9", count: 30), "md\n"] {
+            #expect(BegunOpen(registry, .name(name)).end()?.errno == 6)
+        }
+        #expect(provider.probes.value == 0 && registry.namesInUse == 0)
+        await registry.unregister(registration)
+    }
+
     @Test("waits, when its provider is unregistered, for the probe that runs; none begins afterwards (T78)")
     func unregister() async throws {
         let registry = DiskRegistry()

@@ -147,6 +147,10 @@ extension DiskRegistry {
 
     /// Has the disk made, or waits for whoever does. nil: look again.
     private func create(_ key: DiskKey, until end: Instant) throws(DiskError) -> DiskHold? {
+        // Before anything is made that no disk could be called by.
+        if case .name(let name) = key, !Self.isValidName(name) {
+            throw Self.noSuchDevice(key, "no disk can have this name")
+        }
         guard let asked = providers.ask(key) else { throw Self.noSuchDevice(key, "and nobody makes it") }
         if let provider = asked.provider {
             // On threads of its own: whoever asked leaves at his deadline, the probe goes on.

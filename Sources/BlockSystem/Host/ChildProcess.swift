@@ -76,7 +76,10 @@ public final class ChildProcess: Sendable {
         // Looked at first and taken afterwards: until then the number is the child's, and may be sent a signal.
         var information = siginfo_t()
         while waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT) < 0 {
-            if errno != EINTR { return .exited(1) }
+            if errno == EINTR { continue }
+            // Somebody else has taken it: its number may be another process's by now.
+            isReaped.withLock { $0 = true }
+            return .exited(1)
         }
         return isReaped.withLock { isReaped in
             isReaped = true

@@ -19,6 +19,8 @@ public enum HostSignals {
     /// A peer that goes away is told by the failed write: the signal for it is ignored.
     public static func hold() {
         signal(SIGPIPE, SIG_IGN)
+        // Ignored by who started us, the ends of our children would be nobody's to wait for.
+        signal(SIGCHLD, SIG_DFL)
         var set = endings()
         pthread_sigmask(SIG_BLOCK, &set, nil)
     }

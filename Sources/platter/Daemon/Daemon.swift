@@ -220,13 +220,16 @@ final class Daemon: Sendable {
         }
         await control.stopListening()
         nbd.stopListening()
-        await makers.removeAll()
         let impatience = Task {
             for await end in ends {
                 guard case .signal = end else { continue }
                 logger.warning("cutting")
                 await removeAll(.surprise)
             }
+        }
+        // One that hangs in its driver's making holds up nobody's flush.
+        if await !isDone(within: .seconds(5), { [makers] in await makers.removeAll() }) {
+            logger.warning("a disk that is being made is not waited for")
         }
         let status = await removeAll(.hard)
         if let helper {
@@ -253,6 +256,22 @@ final class Daemon: Sendable {
         }
         logger.info("ended")
         return status
+    }
+
+    /// Whether the work was done in time; otherwise it goes on by itself.
+    private func isDone(within limit: Duration, _ work: @escaping @Sendable () async -> Void) async -> Bool {
+        let (ends, end) = AsyncStream.makeStream(of: Bool.self)
+        Task {
+            await work()
+            end.yield(true)
+        }
+        let clock = Task {
+            try await Task.sleep(for: limit)
+            end.yield(false)
+        }
+        defer { clock.cancel() }
+        for await isInTime in ends { return isInTime }
+        return false
     }
 
     /// What stands on others before those: its flush goes through them.

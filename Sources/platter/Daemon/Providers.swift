@@ -59,7 +59,7 @@ final class TemplateProvider: DiskProvider {
         return try DriverCatalogue.makeWithOptions(driver: driver, keys: keys, context: DriverContext(registry))
     }
 
-    /// The value with each `{name}` replaced.
+    /// The value with each `{name}` replaced. What is no disk's name never comes here, and so no '/'.
     private static func filled(_ value: String, _ name: String) -> String {
         let mark = "{name}"
         var rest = value[...]
