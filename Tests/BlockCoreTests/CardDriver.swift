@@ -23,6 +23,8 @@ final class CardDriver: BlockDriver, Sendable {
     private let cached: Bool
     /// Called in each check, before it looks.
     let inCheck = Hook<(@Sendable () -> Void)?>(nil)
+    /// Called whenever it is asked what is in.
+    let inMedium = Hook<(@Sendable () -> Void)?>(nil)
     /// Called when the card is to come out, before it does.
     let inEject = Hook<(@Sendable () -> Void)?>(nil)
     /// What `insert` takes, by name.
@@ -41,7 +43,8 @@ final class CardDriver: BlockDriver, Sendable {
     var capacity: UInt64 { medium.capacity }
     var media: MediaProfile? { declared }
     var medium: Medium {
-        state.withLock { Medium(number: $0.number, capacity: UInt64($0.bytes.count / 512)) }
+        inMedium.value?()
+        return state.withLock { Medium(number: $0.number, capacity: UInt64($0.bytes.count / 512)) }
     }
     var profile: DriverProfile {
         var profile = DriverProfile()

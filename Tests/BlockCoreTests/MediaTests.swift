@@ -187,6 +187,37 @@ import Testing
         #expect(told.changes.value == 1)
     }
 
+    @Test("noticed by its number amid the very change to it is no other change (T59)")
+    func noticedAmidItself() async throws {
+        let registry = DiskRegistry()
+        let driver = CardDriver(card(fill: 1, table: Self.twoParts))
+        let disk = try await Self.slot(registry, driver)
+        await Self.settle(disk)
+        let before = registry.events.last
+        driver.put(card(fill: 2, table: Self.twoParts))
+        let calls = Counter()
+        let wasChecked = Lock(false)
+        driver.inMedium.withLock {
+            $0 = {
+                // The first is the check's. The second is the change's, which has fetched what is pending by then.
+                guard calls.add() == 2 else { return }
+                let checks = driver.checks
+                driver.call()
+                let isOver = eventually { driver.checks > checks && disk.mediaNext == .nothing }
+                wasChecked.withLock { $0 = isOver }
+            }
+        }
+        driver.call()
+        #expect(eventually { disk.sequence == 2 && disk.partitions.count == 2 })
+        #expect(wasChecked.withLock { $0 })
+        await Self.settle(disk)
+        #expect(disk.sequence == 2 && driver.medium.number == 2)
+        #expect(Self.told(registry, after: before).count { $0.contains("DISK_MEDIA_CHANGE") } == 1)
+        driver.inMedium.withLock { $0 = nil }
+        #expect(await disk.remove().word == "removed")
+        #expect(registry.namesInUse == 0)
+    }
+
     @Test("noticed by the device and by an open while another change runs changes once, without a flicker (T59)")
     func once() async throws {
         let registry = DiskRegistry()

@@ -206,10 +206,15 @@ extension Disk {
     func changeMedium() {
         guard let media, let driver = leasedDriver() else { return }
         // 1 Fetched before the driver is asked: whatever happens after this is news again.
-        let isPending = media.state.withLock { $0.events.fetch(.change) }.contains(.change)
+        let isSaid = media.state.withLock { state in
+            _ = state.events.fetch(.change)
+            defer { state.isSaid = false }
+            return state.isSaid
+        }
         let medium = driver.medium
         queue.gate.leave(1)
-        guard isPending || medium.number != media.number else { return }
+        // What a check has found by the number alone, amid the change to that very number, is no other change.
+        guard isSaid || medium.number != media.number else { return }
         // 2 In one step: nothing of the old medium can be found or opened any more, and the new one has its size.
         guard let (going, delegates) = takeOutMedium(media, medium) else { return }
         for partition in going { registry.unpublish(partition) }

@@ -11,6 +11,8 @@ final class DiskMedia: Sendable {
         var blockers: Set<UInt64> = []
         /// Eject requests and the like that go out with the next change.
         var untold: MediaEventSet = []
+        /// The driver has told of a change that was not seen to; otherwise there is only the number to go by.
+        var isSaid = false
         /// The medium is on its way out: nobody is let in.
         var isEjecting = false
     }
@@ -116,6 +118,7 @@ extension Disk {
         var found: MediaEventSet = []
         if isAlive, let driver = queue.driver {
             found = driver.checkEvents(clearing: clearing)
+            if found.contains(.change) { media.state.withLock { $0.isSaid = true } }
             // What is in counts, whatever the driver says of it.
             if driver.medium.number != media.number { found.insert(.change) }
         }
