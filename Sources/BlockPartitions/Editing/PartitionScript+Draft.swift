@@ -5,15 +5,18 @@ extension PartitionScript {
     ///
     /// Without a header `label` the table that is there keeps its kind and identity, and a disk without one gets an MBR,
     /// as with sfdisk.
+    ///
+    /// - Parameter keepsTable: whether what is on the disk is read as a table; false: a new one takes its place.
     func draft(
-        on source: inout some PartitionSource, shape: DiskShape, using generator: inout some RandomNumberGenerator
+        on source: inout some PartitionSource, shape: DiskShape, keepsTable: Bool = true,
+        using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> PartitionTableDraft {
         var shape = shape
         if let sectorSize, sectorSize != shape.blockSize {
             throw TableEditError("the script is for sectors of \(sectorSize) bytes, the disk has \(shape.blockSize)")
         }
         if let grain { shape.grain = max(grain / UInt64(shape.blockSize), 1) }
-        var draft = try begin(&source, shape, using: &generator)
+        var draft = try begin(&source, shape, keepsTable, using: &generator)
         if draft.label == .dos, entryCount != nil || lines.contains(where: { $0.uuid != nil || $0.name != nil }) {
             throw TableEditError("an MBR has no table-length, and its partitions no uuid or name")
         }
@@ -29,9 +32,10 @@ extension PartitionScript {
     }
 
     private func begin(
-        _ source: inout some PartitionSource, _ shape: DiskShape, using generator: inout some RandomNumberGenerator
+        _ source: inout some PartitionSource, _ shape: DiskShape, _ keepsTable: Bool,
+        using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> PartitionTableDraft {
-        if label == nil, var draft = try PartitionTableDraft.read(&source, shape: shape) {
+        if label == nil, keepsTable, var draft = try PartitionTableDraft.read(&source, shape: shape) {
             try draft.delete(draft.partitions.map(\.number))
             draft.notes = []
             return draft

@@ -87,8 +87,10 @@ public struct PartitionTableDraft: Sendable, Equatable {
         entryCount: Int = 128, using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> PartitionTableDraft {
         let old = scanPartitions(&source)
-        let keepsCode = old.table == .gpt || old.table == .dos
         guard let sector = source.read(sector: 0, count: 1) else { throw TableEditError("sector 0 cannot be read") }
+        // The boot sector of a FAT is no boot code.
+        let isFAT = DiskContents.looksLikeFAT(BootRecord(TableBytes(sector[...])))
+        let keepsCode = old.table == .gpt || old.table == .dos && !isFAT
         let record = keepsCode ? sector : [UInt8](repeating: 0, count: 512)
         guard (1...32768).contains(entryCount) else {
             throw TableEditError("a GPT has 1 to 32768 entries, not \(entryCount)")
@@ -112,9 +114,13 @@ public struct PartitionTableDraft: Sendable, Equatable {
             form = .dos(mbr)
         }
         var draft = PartitionTableDraft(shape: shape, partitions: [], form: form)
-        draft.wipes = !keepsCode && (old.table != nil || old.error != nil)
+        draft.wipes = !keepsCode && (old.table != nil && old.table != .dos || old.error != nil)
+        draft.isNew = true
         return draft
     }
+
+    /// The table takes the place of whatever is on the disk.
+    var isNew = false
 
     /// The first sectors hold another kind of table, which is to be gone.
     var wipes = false

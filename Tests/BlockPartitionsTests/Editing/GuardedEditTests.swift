@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+@testable import BlockPartitions
+import Testing
+
+@Suite("An edit spares")
+struct GuardedEditTests {
+    private static let marks: [(Int, [UInt8], String)] = [
+        (0, Array("XFSB".utf8), "XFS"), (0, Array("LUKS".utf8) + [0xBA, 0xBE], "LUKS"),
+        (1080, [0x53, 0xEF], "ext"), (536, Array("LVM2 001".utf8), "something in sector 1"),
+        (1536, Array("LABELONE".utf8), "LVM"), (4086, Array("SWAPSPACE2".utf8), "swap"),
+        (65600, Array("_BHRfS_M".utf8), "btrfs"), (3, Array("NTFS    ".utf8), "NTFS"),
+        (200_000 * 512, [1], ""), (0, [1], "something in sector 0"),
+    ]
+
+    /// Every edit that would make a table on a disk without one.
+    private static let edits: [TableEdit] = [
+        .make(.gpt, isForced: false), .make(.dos, isForced: false), .create(NewPartition(), nil),
+        .apply("label: gpt\nsize=1M\n"), .apply("size=1M\n"),
+    ]
+
+    private static let forced: [TableEdit] = [
+        .make(.gpt, isForced: true), .create(NewPartition(), nil, isForced: true), .apply("size=1M\n", isForced: true),
+    ]
+
+    @Test(arguments: marks) func `what a disk without a table holds, unless it is forced`(
+        _ offset: Int, _ mark: [UInt8], _ word: String
+    ) {
+        var edited = EditedDisk()
+        edited.disk.write(mark, sector: UInt64(offset / 512), offset: offset % 512)
+        for edit in Self.edits {
+            let refusal = edited.refusal(edit)
+            // Of what is not known only that counts which would be overwritten.
+            let isHit =
+                !word.isEmpty
+                && !(word.hasSuffix("sector 1") && [.make(.dos, isForced: false), .apply("size=1M\n")].contains(edit))
+            #expect((refusal != nil) == isHit, "\(edit)")
+            if isHit {
+                #expect(refusal?.contains(word) == true && refusal?.contains("--force") == true, "\(refusal ?? "")")
+            }
+        }
+        for edit in Self.forced { #expect(edited.refusal(edit) == nil, "\(edit)") }
+    }
+
+    @Test(arguments: [false, true]) func `a FAT on the whole disk`(_ hasOddSlots: Bool) throws {
+        var edited = EditedDisk(TestDisk([], signature: 0))
+        edited.disk.write([0xEB, 0x3C, 0x90] + Array("mkfs.fat".utf8), sector: 0)
+        edited.disk.write([0, 2, 4, 1, 0, 2, 0, 2, 0, 0, 0xF8], sector: 0, offset: 11)
+        if hasOddSlots { edited.disk.change(sector: 0, offset: 0x1BE, to: 0x41) }
+        #expect((edited.disk.scan().table == nil) == hasOddSlots)
+        for edit in Self.edits { #expect(edited.refusal(edit)?.contains("FAT") == true, "\(edit)") }
+        try edited.edit(.make(.dos, isForced: true))
+        #expect(edited.disk.byte(sector: 0, offset: 0) == 0)
+        try edited.create(2048)
+    }
+
+    @Test func `a GPT of which both copies are bad`() throws {
+        var edited = EditedDisk()
+        try edited.create(2048)
+        for sector in [1, 204_799] as [UInt64] { edited.disk.change(sector: sector, offset: 16, to: 0x77) }
+        for edit in Self.edits { #expect(edited.refusal(edit)?.contains("both copies") == true, "\(edit)") }
+        for edit in Self.forced { #expect(edited.refusal(edit) == nil, "\(edit)") }
+    }
+
+    @Test func `partitions of a GPT past the last number`() {
+        var image = GPTImage(blocks: 4096, count: 300)
+        image.entries = [290: GPTRow(400, 499)]
+        var edited = EditedDisk(image.disk())
+        #expect(edited.refusal(.make(.gpt, isForced: false))?.contains("would be lost") == true)
+    }
+
+    @Test func `nothing where an empty table is`() throws {
+        var edited = EditedDisk()
+        for label in [PartitionLabel.gpt, .dos, .dos, .gpt, .gpt] { try edited.edit(.make(label, isForced: false)) }
+    }
+}
