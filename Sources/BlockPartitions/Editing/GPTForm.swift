@@ -135,7 +135,7 @@ extension GPTForm {
         for number in read.keys where !partitions.contains(where: { $0.number == number }) {
             bytes.put([UInt8](repeating: 0, count: size), at: (number - 1) * size)
         }
-        for one in partitions where read[one.number] != one {
+        for one in partitions where read[one.number] != one && one.number <= entryCount {
             let offset = (one.number - 1) * size
             bytes.put(guidBytes(one.type) ?? [], at: offset)
             bytes.put(guidBytes(one.uuid ?? "") ?? [], at: offset + 16)

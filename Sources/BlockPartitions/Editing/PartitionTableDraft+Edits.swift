@@ -263,8 +263,11 @@ extension PartitionTableDraft {
         if let slot = nested.firstIndex(where: { [0xA5, 0xA6, 0xA9, 0x63, 0x81, 0xBF].contains($0.type) }) {
             notes.append("what the table inside partition \(partitions[slot].number) says is not converted")
         }
-        let gpt = try GPTForm(new: shape, identity: nil, entryCount: 128, record: mbr.record, using: &generator)
         let kept = partitions.filter { !$0.isExtended }
+        // Logical partitions may have numbers past the 128th: as many entries as whole blocks hold.
+        let perBlock = shape.blockSize / GPTHeader.entrySize
+        let count = max(128, ((kept.map(\.number).max() ?? 0) + perBlock - 1) / perBlock * perBlock)
+        let gpt = try GPTForm(new: shape, identity: nil, entryCount: count, record: mbr.record, using: &generator)
         if let first = kept.min(by: { $0.start < $1.start }), first.start < gpt.firstUsable {
             throw TableEditError(
                 "a GPT needs the first \(gpt.firstUsable) blocks, and partition \(first.number) begins at block "

@@ -125,6 +125,17 @@ struct ConversionTests {
         #expect(edited.disk.byte(sector: 0, offset: 0) == UInt8(ascii: "c"))
     }
 
+    @Test func `has room for numbers past the 128th`() throws {
+        var edited = EditedDisk(TestDisk([.link(2048, 90_000)]))
+        for index in 0..<130 as Range<UInt32> {
+            let link = index < 129 ? Slot.link(100 * (index + 1), 100) : .empty
+            edited.disk.writeRecord([.data(1, 50), link], block: UInt64(2048 + 100 * index))
+        }
+        #expect(edited.places.last == [134, 14_949, 50])
+        try edited.edit(.convertToGPT)
+        #expect(edited.places.last == [134, 14_949, 50] && edited.places.count == 130)
+    }
+
     @Test func `is refused in one line where there is no room`() throws {
         var end = EditedDisk(TestDisk([.data(2048, 97_952)]))
         #expect(
