@@ -91,7 +91,8 @@ extension PartitionTableDraft {
 
     /// A number of blocks as a size.
     func text(_ blocks: UInt64) -> String {
-        let bytes = blocks * UInt64(shape.blockSize)
+        let (product, overflow) = blocks.multipliedReportingOverflow(by: UInt64(shape.blockSize))
+        let bytes = overflow ? .max : product
         for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] as [(UInt64, String)]
         where bytes >= 1 << shift && bytes % (1 << shift) == 0 {
             return "\(bytes >> shift) \(unit)"

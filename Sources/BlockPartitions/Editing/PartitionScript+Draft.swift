@@ -83,6 +83,7 @@ extension PartitionTableDraft {
     fileprivate func rounded(_ count: UInt64, from start: UInt64?) -> UInt64 {
         // A chosen place begins at such a multiple.
         let start = start ?? 0
+        guard start <= shape.blocks, count <= shape.blocks else { return count }
         let end = (start + count + shape.grain / 2) / shape.grain * shape.grain
         guard end > start, shape.grain > 1 else { return count }
         // Where that is taken, the size is what was said.

@@ -126,6 +126,11 @@ extension PartitionTableDraft {
                 throw TableEditError("an MBR has partitions up to \(text(greatestCount))", isNoRoom: true)
             }
         }
+        // No sum of what follows can overflow.
+        if let asked = [wish.start, wish.count].compactMap({ $0 }).max(), asked > shape.blocks {
+            throw TableEditError(
+                "there is no room at or for \(asked) blocks: the disk has \(shape.blocks)", isNoRoom: true)
+        }
         guard let start = wish.start else { return try place(wish.count, isLogical: isLogical) }
         guard let gap = gaps(isLogical: isLogical).first(where: { $0.contains(start) }) else {
             let usable = usable(isLogical: isLogical)

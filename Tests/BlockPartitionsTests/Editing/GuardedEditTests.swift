@@ -73,4 +73,24 @@ struct GuardedEditTests {
         var edited = EditedDisk()
         for label in [PartitionLabel.gpt, .dos, .dos, .gpt, .gpt] { try edited.edit(.make(label, isForced: false)) }
     }
+
+    @Test(arguments: ["gpt", "dos"]) func `the program from numbers of 64 bits`(_ label: String) throws {
+        var edited = EditedDisk()
+        for fields in [
+            "size=9223372036854775807", "size=18446744073709551615", "size=8191P",
+            "start=18446744073709551615, size=1M",
+            "start=18446744073709551615", "start=8191P, size=8191P", "start=2048, size=18446744073709551615",
+        ] {
+            #expect(edited.refusal(.apply("label: \(label)\n\(fields)\n")) != nil, "\(fields)")
+        }
+        try edited.edit(.apply("label: \(label)\nsize=1M\n"))
+        for (start, count) in [(nil, .max), (.max, nil), (.max, .max), (4096, .max), (4096, .max - 4095)]
+            as [(UInt64?, UInt64?)]
+        {
+            var wish = NewPartition()
+            (wish.start, wish.count) = (start, count)
+            #expect(edited.refusal(.create(wish, nil)) != nil, "\(wish)")
+        }
+        #expect(edited.refusal(.resize(1, .max)) != nil)
+    }
 }
