@@ -187,7 +187,7 @@ extension PartitionTableDraft {
 
     /// Takes partitions out; of an MBR's logical ones those behind move up by one number each.
     public mutating func delete(_ numbers: [Int]) throws(TableEditError) {
-        for number in numbers.sorted(by: >) {
+        for number in Set(numbers).sorted(by: >) {
             if case .gpt(var gpt) = form, gpt.opaque.contains(number) {
                 gpt.opaque.remove(number)
                 let size = GPTHeader.entrySize

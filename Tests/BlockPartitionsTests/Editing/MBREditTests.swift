@@ -93,6 +93,14 @@ struct MBREditTests {
                 .contains("make an extended one first") == true)
     }
 
+    @Test func `loses one partition where its number is said twice`() throws {
+        var edited = try Self.chain()
+        let before = edited.places
+        try edited.edit(.delete([5, 5]))
+        #expect(
+            edited.places.map { $0[1] } == before.map { $0[1] }.enumerated().filter { $0.offset != 2 }.map(\.element))
+    }
+
     @Test func `gets logical partitions where primary numbers or places have run out`() throws {
         var edited = EditedDisk()
         try edited.edit(.make(.dos, isForced: false))
