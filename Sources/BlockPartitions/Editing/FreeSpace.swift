@@ -15,9 +15,18 @@ extension PartitionTableDraft {
         }
     }
 
-    /// What is taken, by ascending start: partitions of the same rank, and boot records of logical ones.
+    /// What is in use without being a partition of the draft.
+    var reserved: [Range<UInt64>] {
+        switch form {
+        case .gpt(let form): Array(form.reserved.values)
+        case .dos(let form): form.reserved
+        }
+    }
+
+    /// What is taken, by ascending start: partitions of the same rank, boot records of logical ones, and what is kept
+    /// without being understood.
     func taken(isLogical: Bool, but number: Int? = nil) -> [Range<UInt64>] {
-        var ranges: [Range<UInt64>] = []
+        var ranges = reserved
         for one in partitions where one.number != number {
             guard label == .gpt || (one.number > 4) == isLogical else { continue }
             ranges.append(one.start..<one.end)

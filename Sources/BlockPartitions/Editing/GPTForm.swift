@@ -24,6 +24,8 @@ struct GPTForm: Equatable {
     var staleBlock: UInt64?
     /// Slots that hold something which is no partition; they keep it.
     var opaque: Set<Int> = []
+    /// The blocks of those that have any, by number: they are nobody else's.
+    var reserved: [Int: Range<UInt64>] = [:]
     /// The partitions as they were read, by number.
     var read: [Int: DraftPartition] = [:]
 
@@ -117,6 +119,9 @@ extension GPTForm {
             guard entry.isUsed else { continue }
             guard entry.first <= entry.last, entry.last < shape.blocks, index < PartitionScanLimits.number else {
                 opaque.insert(index + 1)
+                if entry.first <= entry.last, entry.first < shape.blocks {
+                    reserved[index + 1] = entry.first..<min(entry.last, .max - 1) + 1
+                }
                 continue
             }
             partitions.append(

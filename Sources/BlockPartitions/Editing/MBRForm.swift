@@ -15,6 +15,8 @@ struct MBRForm: Equatable {
     var chain: [Record] = []
     /// Why logical partitions cannot be edited; nil: they can. The chain then stays as it is.
     var oddity: String?
+    /// The blocks of logical partitions that cannot be edited, some of which may lie outside of the extended one.
+    var reserved: [Range<UInt64>] = []
     /// The partitions as they were read, by number.
     var read: [Int: DraftPartition] = [:]
     /// The blocks of the boot records of the logical partitions, from number 5 on, as they are to be.

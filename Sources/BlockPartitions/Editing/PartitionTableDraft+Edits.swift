@@ -190,6 +190,7 @@ extension PartitionTableDraft {
         for number in Set(numbers).sorted(by: >) {
             if case .gpt(var gpt) = form, gpt.opaque.contains(number) {
                 gpt.opaque.remove(number)
+                gpt.reserved[number] = nil
                 let size = GPTHeader.entrySize
                 gpt.entries.put([UInt8](repeating: 0, count: size), at: (number - 1) * size)
                 form = .gpt(gpt)

@@ -38,7 +38,7 @@ public struct PartitionTableDraft: Sendable, Equatable {
         if let error = scan.error { throw TableEditError("the table on it cannot be read: \(error)") }
         switch scan.table {
         case .gpt: return try readGPT(&source, shape)
-        case .dos: return try readMBR(&source, shape)
+        case .dos: return try readMBR(&source, shape, scan)
         case nil:
             guard let record = source.read(sector: 0, count: 1) else {
                 throw TableEditError("sector 0 cannot be read")
@@ -67,11 +67,16 @@ public struct PartitionTableDraft: Sendable, Equatable {
     }
 
     private static func readMBR(
-        _ source: inout some PartitionSource, _ shape: DiskShape
+        _ source: inout some PartitionSource, _ shape: DiskShape, _ scan: PartitionScan
     ) throws(TableEditError) -> PartitionTableDraft {
         guard let record = source.read(sector: 0, count: 1) else { throw TableEditError("sector 0 cannot be read") }
         var form = MBRForm(record)
         let partitions = form.takePartitions(shape) { block in source.read(sector: block * shape.scale, count: 1) }
+        form.reserved = scan.entries.compactMap { entry in
+            guard form.oddity != nil, entry.number > 4, entry.nested == nil else { return nil }
+            let end = (entry.start + entry.size + shape.scale - 1) / shape.scale
+            return entry.start / shape.scale..<max(end, entry.start / shape.scale)
+        }
         return PartitionTableDraft(shape: shape, partitions: partitions, form: .dos(form))
     }
 
@@ -217,6 +222,11 @@ extension GPTForm {
             else { throw TableEditError("its GPT has no room for both copies where they belong") }
             if let one = partitions.first(where: { $0.start < piece.upperBound && piece.lowerBound < $0.end }) {
                 throw TableEditError("partition \(one.number) lies where the GPT itself belongs")
+            }
+            // What reaches past the end makes no sense, and lies over the backup as it is.
+            let whole = reserved.filter { $0.value.upperBound <= shape.blocks }
+            if let one = whole.first(where: { $0.value.overlaps(piece) }) {
+                throw TableEditError("entry \(one.key) lies where the GPT itself belongs")
             }
         }
     }

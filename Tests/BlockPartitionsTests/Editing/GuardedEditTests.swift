@@ -93,4 +93,29 @@ struct GuardedEditTests {
         }
         #expect(edited.refusal(.resize(1, .max)) != nil)
     }
+
+    @Test func `what a GPT has past the last number`() throws {
+        var image = GPTImage(blocks: 4096, count: 300)
+        image.entries = [290: GPTRow(400, 499), 291: GPTRow(3000, 9000)]
+        var edited = EditedDisk(image.disk())
+        var wish = NewPartition()
+        (wish.start, wish.count) = (450, 10)
+        #expect(edited.refusal(.create(wish, nil))?.contains("not free") == true)
+        try edited.create(400)
+        #expect(edited.places == [[1, 500, 400]], "behind what has no number")
+        try edited.create(nil)
+        #expect(edited.places.last == [2, 900, 2100], "and before what reaches past the end")
+        try edited.edit(.delete([290]))
+        try edited.create(10, at: 450)
+    }
+
+    @Test func `logical partitions of a chain that is not edited`() throws {
+        var edited = EditedDisk(TestDisk([.link(2000, 5000)]))
+        edited.disk.writeRecord([.data(1, 9), .data(8000, 9)], block: 2000)
+        #expect(edited.places == [[1, 2000, 2], [5, 2001, 9], [6, 10_000, 9]])
+        var wish = NewPartition()
+        (wish.start, wish.count) = (9990, 20)
+        #expect(edited.refusal(.create(wish, nil))?.contains("there is room for") == true)
+        try edited.create(10, at: 9990)
+    }
 }
