@@ -207,7 +207,8 @@ extension MBRForm {
         var groups = [wanted.filter { !isOld($0) }.map(write)]
         groups += wanted.filter(isOld).reversed().map { [write($0)] }
         groups.append([TableWrite(offset: 0, bytes: sector0(partitions), what: "master boot record")])
-        groups += staleBlocks.map { block in
+        let isFree = { (block: UInt64) in !partitions.contains { $0.start <= block && block < $0.end } }
+        groups += staleBlocks.filter(isFree).map { block in
             [
                 TableWrite(
                     offset: block * size, bytes: [UInt8](repeating: 0, count: shape.blockSize), what: "old GPT header")

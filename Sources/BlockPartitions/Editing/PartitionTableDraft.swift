@@ -115,7 +115,12 @@ public struct PartitionTableDraft: Sendable, Equatable {
                 signature = number
             }
             var mbr = MBRForm(new: record, signature: signature, using: &generator)
-            if let gpt = FoundGPT(&source, shape)?.form { mbr.staleBlocks = [1, gpt.backupBlock] }
+            if var gpt = FoundGPT(&source, shape)?.form {
+                // Only what was read as a header, and lies in no partition of the old table.
+                let old = gpt.takePartitions(shape)
+                mbr.staleBlocks = (gpt.standing == .primary ? [1] : []) + (gpt.hasBackup ? [gpt.backupBlock] : [])
+                mbr.staleBlocks.removeAll { block in old.contains { $0.start <= block && block < $0.end } }
+            }
             form = .dos(mbr)
         }
         var draft = PartitionTableDraft(shape: shape, partitions: [], form: form)
@@ -176,6 +181,7 @@ private struct FoundGPT {
             standing: primary == nil ? .backup : .primary)
         form.entriesBlock = primary == nil ? 2 : good.header.entriesBlock
         let other = backups.first { $0.0 == backup }?.1.header
+        form.hasBackup = other != nil
         form.backupEntriesBlock = other?.entriesBlock ?? backup - min(table, backup)
         // Where nothing of the other copy is left, its place must be free.
         if primary == nil { notes.append("the primary GPT was bad: it is made anew from the backup") }

@@ -118,4 +118,22 @@ struct GuardedEditTests {
         #expect(edited.refusal(.create(wish, nil))?.contains("there is room for") == true)
         try edited.create(10, at: 9990)
     }
+
+    @Test func `what stands where a backup only should be`() throws {
+        var image = GPTImage(blocks: 4096)
+        image.primary.alternate = 3000
+        image.entries = [1: GPTRow(2500, 3500)]
+        var edited = EditedDisk(image.disk())
+        edited.disk.write([7, 7, 7], sector: 3000)
+        let before = edited
+        for edit in [TableEdit.convertToGPT, .make(.dos, isForced: true)] {
+            edited = before
+            try edited.edit(edit)
+            #expect(edited.disk.byte(sector: 3000, offset: 0) == 7, "\(edit)")
+        }
+        // What a new partition covers is not wiped, whatever it was.
+        edited = before
+        try edited.edit(.apply("label: dos\nstart=1, size=100\n"))
+        #expect(edited.disk.byte(sector: 1, offset: 0) == UInt8(ascii: "E"))
+    }
 }
