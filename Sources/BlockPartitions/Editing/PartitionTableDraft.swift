@@ -59,6 +59,7 @@ public struct PartitionTableDraft: Sendable, Equatable {
         guard let record = source.read(sector: 0, count: 1), var found = FoundGPT(&source, shape) else {
             throw TableEditError("its GPT cannot be read a second time")
         }
+        if let doubt = found.doubt { throw TableEditError(doubt) }
         found.form.record = record
         let partitions = found.form.takePartitions(shape)
         var draft = PartitionTableDraft(shape: shape, partitions: partitions, form: .gpt(found.form))
@@ -161,6 +162,8 @@ public struct PartitionTableDraft: Sendable, Equatable {
 private struct FoundGPT {
     var form: GPTForm
     var notes: [String] = []
+    /// Why the bad copy cannot be made anew.
+    var doubt: String?
 
     init?(_ source: inout some PartitionSource, _ shape: DiskShape) {
         guard shape.blocks > 1 else { return nil }
@@ -170,7 +173,7 @@ private struct FoundGPT {
         var places = [primary?.header.alternateBlock, Self.alternate(&reader), last].compactMap { $0 }
         places = places.filter { $0 > 1 && $0 <= last }
         let backups = places.compactMap { place in Self.copy(&reader, at: place, last).map { (place, $0) } }
-        source = reader.source
+        defer { source = reader.source }
         guard let good = primary ?? backups.first?.1 else { return nil }
         let own = primary == nil ? backups[0].0 : 1
         guard let bytes = reader.block(own)?.bytes else { return nil }
@@ -179,7 +182,17 @@ private struct FoundGPT {
         form = GPTForm(
             header: Array(bytes), entries: Array(good.entries.bytes), backupBlock: backup,
             standing: primary == nil ? .backup : .primary)
-        form.entriesBlock = primary == nil ? 2 : good.header.entriesBlock
+        if primary == nil {
+            let place = Self.entriesBlock(of: good, table, &reader, last)
+            if place == nil {
+                doubt =
+                    "its primary GPT is bad, and blocks 2 to \(1 + table) hold something that is not its entries: "
+                    + "zero them if nobody needs it"
+            }
+            form.entriesBlock = place ?? 2
+        } else {
+            form.entriesBlock = good.header.entriesBlock
+        }
         let other = backups.first { $0.0 == backup }?.1.header
         form.hasBackup = other != nil
         form.backupEntriesBlock = other?.entriesBlock ?? backup - min(table, backup)
@@ -196,6 +209,27 @@ private struct FoundGPT {
             CRC32(of: entries.bytes).value == header.entriesChecksum
         else { return nil }
         return GPTCopy(header: header, entries: entries)
+    }
+
+    /// Where the entries of a bad primary copy belong: where its header says, where they are, or from block 2 on if they
+    /// may be there. Nil: something else is there.
+    private static func entriesBlock<Source>(
+        of good: GPTCopy, _ table: UInt64, _ reader: inout PageReader<Source>, _ last: UInt64
+    ) -> UInt64? {
+        let first = good.header.firstUsable
+        if let bytes = reader.block(1), let header = try? GPTHeader(bytes, at: 1, lastBlock: last, policy: .platter),
+            header.entriesBlock >= 2, header.entryCount == good.header.entryCount
+        {
+            return header.entriesBlock
+        }
+        // With no room for anything else before the partitions it is the entries' place, whatever stands there.
+        guard first > 2 + table else { return 2 }
+        func entries(_ block: UInt64) -> ArraySlice<UInt8>? {
+            reader.read(block: block, byteCount: good.header.entryCount * GPTHeader.entrySize)?.bytes
+        }
+        let places = [2, first - table]
+        if let place = places.first(where: { entries($0)?.elementsEqual(good.entries.bytes) == true }) { return place }
+        return entries(2)?.allSatisfy { $0 == 0 } == true ? 2 : nil
     }
 
     /// Where a primary header whose entries are bad says that its backup is.

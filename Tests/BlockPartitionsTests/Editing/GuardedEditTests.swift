@@ -136,4 +136,31 @@ struct GuardedEditTests {
         try edited.edit(.apply("label: dos\nstart=1, size=100\n"))
         #expect(edited.disk.byte(sector: 1, offset: 0) == UInt8(ascii: "E"))
     }
+
+    /// Entries of the primary copy from block 500 on, and something else from block 2 on.
+    private static func moved() -> EditedDisk {
+        var image = GPTImage(blocks: 4096)
+        image.entries = [1: GPTRow(1000, 1999)]
+        image = image.changing { $0.firstUsable = 600 }
+        image.primary.entriesBlock = 500
+        var edited = EditedDisk(image.disk())
+        edited.disk.write(Array("loader".utf8), sector: 2)
+        return edited
+    }
+
+    @Test func `what stands in block 2 of a GPT whose entries are elsewhere`() throws {
+        var edited = Self.moved()
+        edited.disk.change(sector: 500, offset: 0, to: 0)
+        let header = edited
+        try edited.edit(.rename(1, "x"))
+        #expect(edited.disk.byte(sector: 2, offset: 0) == UInt8(ascii: "l"))
+        #expect(edited.disk.byte(sector: 500, offset: 56) == UInt8(ascii: "x"), "the old header says where")
+        #expect(edited.disk.scan().warnings == [])
+        edited = header
+        edited.disk.change(sector: 1, offset: 16, to: 0x77)
+        #expect(edited.refusal(.rename(1, "x"))?.contains("blocks 2 to 33") == true)
+        edited.disk.write([UInt8](repeating: 0, count: 6), sector: 2)
+        try edited.edit(.rename(1, "x"))
+        #expect(edited.disk.byte(sector: 2, offset: 56) == UInt8(ascii: "x"))
+    }
 }
