@@ -8,7 +8,7 @@ extension PartitionTableDraft {
             return form.firstUsable..<max(min(form.lastUsable + 1, shape.blocks), form.firstUsable)
         case .dos:
             if isLogical, let extended = partitions.first(where: \.isExtended) {
-                return extended.start + 1..<max(extended.end, extended.start + 1)
+                return extended.start + 1..<max(min(extended.end, shape.blocks), extended.start + 1)
             }
             // A start and a count of 32 bits each.
             return 1..<max(min(shape.blocks, 1 << 33 - 2), 1)

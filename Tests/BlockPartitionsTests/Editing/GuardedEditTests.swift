@@ -163,4 +163,13 @@ struct GuardedEditTests {
         try edited.edit(.rename(1, "x"))
         #expect(edited.disk.byte(sector: 2, offset: 56) == UInt8(ascii: "x"))
     }
+
+    @Test func `what lies past the end of the disk`() throws {
+        var edited = EditedDisk(TestDisk([.link(50_000, 80_000)], capacity: 100_000))
+        edited.disk.writeRecord([], block: 50_000)
+        var wish = NewPartition()
+        (wish.start, wish.count) = (60_000, 40_001)
+        #expect(edited.refusal(.create(wish, nil))?.contains("there is room for") == true)
+        try edited.create(40_000, at: 60_000)
+    }
 }
