@@ -44,6 +44,15 @@ struct MBRForm: Equatable {
 
     init(_ record: [UInt8]) { self.record = record }
 
+    /// The signature that a text says.
+    static func signature(_ identity: String) throws(TableEditError) -> UInt32 {
+        let digits = identity.lowercased().hasPrefix("0x") ? identity.dropFirst(2) : identity[...]
+        guard let number = UInt32(digits, radix: 16) else {
+            throw TableEditError("'\(identity)' is no identity of an MBR: that is 8 hex digits")
+        }
+        return number
+    }
+
     /// The place of a slot's 16 bytes in a boot record.
     static func slot(_ index: Int) -> Int { 0x1BE + 16 * index }
 }

@@ -38,20 +38,55 @@ extension PartitionScript {
         if label == nil, keepsTable, var draft = try PartitionTableDraft.read(&source, shape: shape) {
             try draft.delete(draft.partitions.map(\.number))
             draft.notes = []
+            try changeHeaders(of: &draft)
             return draft
         }
         var draft = try PartitionTableDraft.empty(
             label ?? .dos, on: &source, shape: shape, identity: identity, entryCount: entryCount ?? 128,
             using: &generator)
-        guard case .gpt(var form) = draft.form else { return draft }
-        let least = form.firstUsable, most = form.lastUsable
-        if let firstBlock { form.firstUsable = max(firstBlock, least) }
-        if let lastBlock { form.lastUsable = min(lastBlock, most) }
+        if case .gpt(var form) = draft.form {
+            try limit(&form, form.firstUsable...form.lastUsable)
+            draft.form = .gpt(form)
+        }
+        return draft
+    }
+
+    /// What the headers of the script say of a table that stays.
+    private func changeHeaders(of draft: inout PartitionTableDraft) throws(TableEditError) {
+        switch draft.form {
+        case .gpt(var form):
+            if let identity {
+                guard let guid = guidBytes(identity) else {
+                    throw TableEditError("'\(identity)' is no GUID: a GPT's identity is one")
+                }
+                form.header.put(guid, at: 56)
+            }
+            if let entryCount, entryCount != form.entryCount {
+                throw TableEditError(
+                    "the GPT has \(form.entryCount) entries, not \(entryCount): with 'label: gpt' a new one is made")
+            }
+            let table = GPTForm.tableBlocks(form.entryCount, draft.shape)
+            let least = max(2, form.entriesBlock < form.backupEntriesBlock ? form.entriesBlock + table : 2)
+            // As far as its own pieces leave room, and no further than it said before where they are elsewhere.
+            let most = max(form.lastUsable, form.backupEntriesBlock > least ? form.backupEntriesBlock - 1 : 0)
+            try limit(&form, min(least, form.firstUsable)...max(most, form.firstUsable))
+            draft.form = .gpt(form)
+        case .dos(var form):
+            guard firstBlock == nil, lastBlock == nil else {
+                throw TableEditError("an MBR has no first-lba or last-lba")
+            }
+            if let identity { form.record.put(try MBRForm.signature(identity), at: 0x1B8) }
+            draft.form = .dos(form)
+        }
+    }
+
+    /// Sets the usable blocks, as far as they may go.
+    private func limit(_ form: inout GPTForm, _ possible: ClosedRange<UInt64>) throws(TableEditError) {
+        if let firstBlock { form.firstUsable = max(firstBlock, possible.lowerBound) }
+        if let lastBlock { form.lastUsable = min(lastBlock, possible.upperBound) }
         guard form.firstUsable <= form.lastUsable else {
             throw TableEditError("first-lba comes after last-lba")
         }
-        draft.form = .gpt(form)
-        return draft
     }
 
     private func wish(_ line: Line, _ draft: PartitionTableDraft) throws(TableEditError) -> NewPartition {

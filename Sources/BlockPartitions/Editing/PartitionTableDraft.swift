@@ -108,13 +108,7 @@ public struct PartitionTableDraft: Sendable, Equatable {
                 try GPTForm(new: shape, identity: identity, entryCount: entryCount, record: record, using: &generator))
         case .dos:
             var signature: UInt32?
-            if let identity {
-                let digits = identity.lowercased().hasPrefix("0x") ? identity.dropFirst(2) : identity[...]
-                guard let number = UInt32(digits, radix: 16) else {
-                    throw TableEditError("'\(identity)' is no identity of an MBR: that is 8 hex digits")
-                }
-                signature = number
-            }
+            if let identity { signature = try MBRForm.signature(identity) }
             var mbr = MBRForm(new: record, signature: signature, using: &generator)
             if var gpt = FoundGPT(&source, shape)?.form {
                 // Only what was read as a header, and lies in no partition of the old table.

@@ -221,6 +221,31 @@ struct ScriptTests {
         #expect(try Self.places("label: gpt\nsize=4M", on: sun) == [[1, 2048, 8192]])
     }
 
+    @Test func `changes the headers of the table that it keeps, or says that it cannot`() throws {
+        var edited = EditedDisk()
+        try edited.create(2048)
+        try edited.edit(
+            .apply(
+                """
+                label-id: 8051088E-3225-41EC-9140-389117D495FF
+                first-lba: 4096
+                last-lba: 100000
+                table-length: 128
+                size=1M
+                ,+
+                """))
+        #expect(edited.disk.scan().tableID == "8051088e-3225-41ec-9140-389117d495ff")
+        #expect(edited.places == [[1, 4096, 2048], [2, 6144, 92_160]])
+        #expect(edited.refusal(.apply("table-length: 200\nsize=1M"))?.contains("128 entries, not 200") == true)
+        #expect(edited.refusal(.apply("label-id: 12\nsize=1M"))?.contains("no GUID") == true)
+        #expect(edited.refusal(.apply("first-lba: 5\nlast-lba: 4"))?.contains("first-lba comes after") == true)
+        try edited.edit(.make(.dos, isForced: true))
+        try edited.edit(.apply("label-id: 0x00C0FFEE\nsize=1M"))
+        #expect(edited.disk.scan().tableID == "00c0ffee")
+        #expect(edited.refusal(.apply("first-lba: 5000\nsize=1M"))?.contains("an MBR has no first-lba") == true)
+        #expect(edited.refusal(.apply("label-id: x\nsize=1M"))?.contains("8 hex digits") == true)
+    }
+
     @Test(
         arguments: [
             ("label: sun", "line 1 of the script: a table of the kind 'sun' is not written"),
