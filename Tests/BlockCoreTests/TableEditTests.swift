@@ -155,6 +155,30 @@ private func raised(_ parker: Parker) async {
         #expect(registry.namesInUse == 0)
     }
 
+    @Test("on a disk that scans no more takes the devices that the table loses, makes none, and keeps the others (R9)")
+    func scansNoMore() async throws {
+        let registry = DiskRegistry()
+        let driver = EditedDriver()
+        let disk = try await Self.disk(registry, driver)
+        try await disk.set("partscan", to: "off")
+        _ = try disk.addPartition(number: 9, start: 6000, size: 100)
+        let second = try disk.partitions[1].open(.read, as: tester, sink: CountingSink())
+        _ = try await disk.editTable(
+            .create(
+                {
+                    var wish = NewPartition(); wish.count = 64; return wish
+                }(), nil))
+        #expect(disk.partitions.map(\.partitionNumber) == [1, 2, 9])
+        _ = try await disk.editTable(.delete([1]))
+        #expect(disk.partitions.map(\.partitionNumber) == [2, 9])
+        driver.log.withLock { $0 = [] }
+        #expect(await thrown { () async throws(DiskError) in _ = try await disk.editTable(.delete([2])) } == 16)
+        #expect(driver.log.withLock { $0 } == [])
+        second.close()
+        #expect(await disk.remove().word == "removed")
+        #expect(registry.namesInUse == 0)
+    }
+
     @Test("on a read-only disk is planned, not done; on one without devices for its table it is done")
     func others() async throws {
         let registry = DiskRegistry()

@@ -26,7 +26,7 @@ public struct TableEditRequest: Codable, Sendable, Equatable {
     public var bootable: Bool?
     /// What sfdisk's script says.
     public var script: String?
-    /// Whether a table with partitions may be replaced by an empty one.
+    /// Whether `make` may replace a table with partitions, and `make`, `create` and `apply` what a disk without one holds.
     public var force: Bool?
     /// Says what would be written, and writes nothing.
     public var dryRun: Bool?
@@ -56,7 +56,7 @@ public struct TableEditRequest: Codable, Sendable, Equatable {
             wish.uuid = uuid
             wish.name = name
             wish.isBootable = bootable ?? false
-            return .create(wish, label)
+            return .create(wish, label, isForced: force ?? false)
         case "delete": return .delete(try needed(numbers, "numbers"))
         case "resize": return .resize(try needed(number, "number"), try blocks(size, "size", blockSize))
         case "name": return .rename(try needed(number, "number"), try needed(name, "name"))
@@ -65,7 +65,7 @@ public struct TableEditRequest: Codable, Sendable, Equatable {
                 throw Problem(.usage, "a table is converted to gpt, not to dos", errno: "EINVAL")
             }
             return .convertToGPT
-        case "apply": return .apply(try needed(script, "script"))
+        case "apply": return .apply(try needed(script, "script"), isForced: force ?? false)
         default:
             throw Problem(
                 .usage,

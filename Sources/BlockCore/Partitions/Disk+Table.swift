@@ -58,13 +58,24 @@ extension Disk {
             throw unwritten(error.reason, error.isNoRoom ? 28 : DiskError.invalid)
         }
         guard !isDryRun else { return TableEditReport(change: change) }
-        let writer = device
         let makesDevices = deviceLimit > 1 && state.withLock { $0.scansPartitions }
-        // Where no devices come of a table, none are in the way either; a claim on the whole disk is, all the same.
-        let rescan = try apply(makesDevices ? change.scan : PartitionScan(), claimant: nil) {
-            () throws(DiskError) in try self.write(change.groups, through: writer)
+        // Where no devices come of a table, those that are there may be in the way, and a claim on the whole disk is.
+        let scan = makesDevices ? change.scan : withoutNews(change.scan, before: scanPartitions(&device))
+        let rescan = try apply(scan, claimant: nil) {
+            [device] () throws(DiskError) in try self.write(change.groups, through: device)
         }
         return TableEditReport(change: change, rescan: makesDevices ? rescan : nil)
+    }
+
+    /// What becomes of the partitions that are there while the table makes none: those that it had and has no more go,
+    /// others stay, and so does what was added by hand.
+    private func withoutNews(_ scan: PartitionScan, before: PartitionScan) -> PartitionScan {
+        var scan = scan
+        scan.entries = partitions.compactMap { partition in
+            if let entry = scan.entries.first(where: partition.isSamePlace) { return entry }
+            return before.entries.contains(where: partition.isSamePlace) ? nil : partition.entry
+        }
+        return scan
     }
 
     private func write(_ groups: [[TableWrite]], through device: DeviceReader) throws(DiskError) {

@@ -8,16 +8,25 @@ extension PartitionTableDraft {
             return form.firstUsable..<max(min(form.lastUsable + 1, shape.blocks), form.firstUsable)
         case .dos:
             if isLogical, let extended = partitions.first(where: \.isExtended) {
-                return extended.start + 1..<max(extended.end, extended.start + 1)
+                return extended.start + 1..<max(min(extended.end, shape.blocks), extended.start + 1)
             }
             // A start and a count of 32 bits each.
             return 1..<max(min(shape.blocks, 1 << 33 - 2), 1)
         }
     }
 
-    /// What is taken, by ascending start: partitions of the same rank, and boot records of logical ones.
+    /// What is in use without being a partition of the draft.
+    var reserved: [Range<UInt64>] {
+        switch form {
+        case .gpt(let form): Array(form.reserved.values)
+        case .dos(let form): form.reserved
+        }
+    }
+
+    /// What is taken, by ascending start: partitions of the same rank, boot records of logical ones, and what is kept
+    /// without being understood.
     func taken(isLogical: Bool, but number: Int? = nil) -> [Range<UInt64>] {
-        var ranges: [Range<UInt64>] = []
+        var ranges = reserved
         for one in partitions where one.number != number {
             guard label == .gpt || (one.number > 4) == isLogical else { continue }
             ranges.append(one.start..<one.end)
@@ -91,7 +100,8 @@ extension PartitionTableDraft {
 
     /// A number of blocks as a size.
     func text(_ blocks: UInt64) -> String {
-        let bytes = blocks * UInt64(shape.blockSize)
+        let (product, overflow) = blocks.multipliedReportingOverflow(by: UInt64(shape.blockSize))
+        let bytes = overflow ? .max : product
         for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] as [(UInt64, String)]
         where bytes >= 1 << shift && bytes % (1 << shift) == 0 {
             return "\(bytes >> shift) \(unit)"

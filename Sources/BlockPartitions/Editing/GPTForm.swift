@@ -22,8 +22,12 @@ struct GPTForm: Equatable {
     var backupEntriesBlock: UInt64
     /// A header that is to go when the new ones are there: the backup's, when it moves.
     var staleBlock: UInt64?
+    /// Whether a backup was read where it is said to be; else what stands there is nobody's to wipe.
+    var hasBackup = false
     /// Slots that hold something which is no partition; they keep it.
     var opaque: Set<Int> = []
+    /// The blocks of those that have any, by number: they are nobody else's.
+    var reserved: [Int: Range<UInt64>] = [:]
     /// The partitions as they were read, by number.
     var read: [Int: DraftPartition] = [:]
 
@@ -98,7 +102,7 @@ struct GPTForm: Equatable {
         guard end > table + firstUsable else {
             throw TableEditError("the disk has no room for a backup of its GPT", isNoRoom: true)
         }
-        if backupBlock < end - table { staleBlock = backupBlock }
+        if hasBackup, backupBlock < end - table { staleBlock = backupBlock }
         (backupBlock, backupEntriesBlock) = (end, end - table)
         lastUsable = backupEntriesBlock - 1
         if isPlainlyProtected { record.put(UInt32(clamping: end), at: 0x1CA) }
@@ -117,6 +121,9 @@ extension GPTForm {
             guard entry.isUsed else { continue }
             guard entry.first <= entry.last, entry.last < shape.blocks, index < PartitionScanLimits.number else {
                 opaque.insert(index + 1)
+                if entry.first <= entry.last, entry.first < shape.blocks {
+                    reserved[index + 1] = entry.first..<min(entry.last, .max - 1) + 1
+                }
                 continue
             }
             partitions.append(
@@ -135,7 +142,7 @@ extension GPTForm {
         for number in read.keys where !partitions.contains(where: { $0.number == number }) {
             bytes.put([UInt8](repeating: 0, count: size), at: (number - 1) * size)
         }
-        for one in partitions where read[one.number] != one {
+        for one in partitions where read[one.number] != one && one.number <= entryCount {
             let offset = (one.number - 1) * size
             bytes.put(guidBytes(one.type) ?? [], at: offset)
             bytes.put(guidBytes(one.uuid ?? "") ?? [], at: offset + 16)
@@ -187,7 +194,7 @@ extension GPTForm {
         // In a copy the entries come first: a header without its entries is none.
         groups = groups.flatMap { [[$0[0]], [$0[1]]] }
         groups.append([TableWrite(offset: 0, bytes: record, what: "protective MBR")])
-        if let staleBlock {
+        if let staleBlock, !partitions.contains(where: { $0.start <= staleBlock && staleBlock < $0.end }) {
             groups.append([
                 TableWrite(
                     offset: staleBlock * UInt64(shape.blockSize), bytes: [UInt8](repeating: 0, count: shape.blockSize),

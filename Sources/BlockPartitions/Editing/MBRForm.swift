@@ -15,6 +15,8 @@ struct MBRForm: Equatable {
     var chain: [Record] = []
     /// Why logical partitions cannot be edited; nil: they can. The chain then stays as it is.
     var oddity: String?
+    /// The blocks of logical partitions that cannot be edited, some of which may lie outside of the extended one.
+    var reserved: [Range<UInt64>] = []
     /// The partitions as they were read, by number.
     var read: [Int: DraftPartition] = [:]
     /// The blocks of the boot records of the logical partitions, from number 5 on, as they are to be.
@@ -41,6 +43,15 @@ struct MBRForm: Equatable {
     }
 
     init(_ record: [UInt8]) { self.record = record }
+
+    /// The signature that a text says.
+    static func signature(_ identity: String) throws(TableEditError) -> UInt32 {
+        let digits = identity.lowercased().hasPrefix("0x") ? identity.dropFirst(2) : identity[...]
+        guard let number = UInt32(digits, radix: 16) else {
+            throw TableEditError("'\(identity)' is no identity of an MBR: that is 8 hex digits")
+        }
+        return number
+    }
 
     /// The place of a slot's 16 bytes in a boot record.
     static func slot(_ index: Int) -> Int { 0x1BE + 16 * index }
@@ -205,7 +216,8 @@ extension MBRForm {
         var groups = [wanted.filter { !isOld($0) }.map(write)]
         groups += wanted.filter(isOld).reversed().map { [write($0)] }
         groups.append([TableWrite(offset: 0, bytes: sector0(partitions), what: "master boot record")])
-        groups += staleBlocks.map { block in
+        let isFree = { (block: UInt64) in !partitions.contains { $0.start <= block && block < $0.end } }
+        groups += staleBlocks.filter(isFree).map { block in
             [
                 TableWrite(
                     offset: block * size, bytes: [UInt8](repeating: 0, count: shape.blockSize), what: "old GPT header")

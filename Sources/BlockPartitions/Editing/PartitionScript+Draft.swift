@@ -5,15 +5,18 @@ extension PartitionScript {
     ///
     /// Without a header `label` the table that is there keeps its kind and identity, and a disk without one gets an MBR,
     /// as with sfdisk.
+    ///
+    /// - Parameter keepsTable: whether what is on the disk is read as a table; false: a new one takes its place.
     func draft(
-        on source: inout some PartitionSource, shape: DiskShape, using generator: inout some RandomNumberGenerator
+        on source: inout some PartitionSource, shape: DiskShape, keepsTable: Bool = true,
+        using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> PartitionTableDraft {
         var shape = shape
         if let sectorSize, sectorSize != shape.blockSize {
             throw TableEditError("the script is for sectors of \(sectorSize) bytes, the disk has \(shape.blockSize)")
         }
         if let grain { shape.grain = max(grain / UInt64(shape.blockSize), 1) }
-        var draft = try begin(&source, shape, using: &generator)
+        var draft = try begin(&source, shape, keepsTable, using: &generator)
         if draft.label == .dos, entryCount != nil || lines.contains(where: { $0.uuid != nil || $0.name != nil }) {
             throw TableEditError("an MBR has no table-length, and its partitions no uuid or name")
         }
@@ -29,25 +32,61 @@ extension PartitionScript {
     }
 
     private func begin(
-        _ source: inout some PartitionSource, _ shape: DiskShape, using generator: inout some RandomNumberGenerator
+        _ source: inout some PartitionSource, _ shape: DiskShape, _ keepsTable: Bool,
+        using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> PartitionTableDraft {
-        if label == nil, var draft = try PartitionTableDraft.read(&source, shape: shape) {
+        if label == nil, keepsTable, var draft = try PartitionTableDraft.read(&source, shape: shape) {
             try draft.delete(draft.partitions.map(\.number))
             draft.notes = []
+            try changeHeaders(of: &draft)
             return draft
         }
         var draft = try PartitionTableDraft.empty(
             label ?? .dos, on: &source, shape: shape, identity: identity, entryCount: entryCount ?? 128,
             using: &generator)
-        guard case .gpt(var form) = draft.form else { return draft }
-        let least = form.firstUsable, most = form.lastUsable
-        if let firstBlock { form.firstUsable = max(firstBlock, least) }
-        if let lastBlock { form.lastUsable = min(lastBlock, most) }
+        if case .gpt(var form) = draft.form {
+            try limit(&form, form.firstUsable...form.lastUsable)
+            draft.form = .gpt(form)
+        }
+        return draft
+    }
+
+    /// What the headers of the script say of a table that stays.
+    private func changeHeaders(of draft: inout PartitionTableDraft) throws(TableEditError) {
+        switch draft.form {
+        case .gpt(var form):
+            if let identity {
+                guard let guid = guidBytes(identity) else {
+                    throw TableEditError("'\(identity)' is no GUID: a GPT's identity is one")
+                }
+                form.header.put(guid, at: 56)
+            }
+            if let entryCount, entryCount != form.entryCount {
+                throw TableEditError(
+                    "the GPT has \(form.entryCount) entries, not \(entryCount): with 'label: gpt' a new one is made")
+            }
+            let table = GPTForm.tableBlocks(form.entryCount, draft.shape)
+            let least = max(2, form.entriesBlock < form.backupEntriesBlock ? form.entriesBlock + table : 2)
+            // As far as its own pieces leave room, and no further than it said before where they are elsewhere.
+            let most = max(form.lastUsable, form.backupEntriesBlock > least ? form.backupEntriesBlock - 1 : 0)
+            try limit(&form, min(least, form.firstUsable)...max(most, form.firstUsable))
+            draft.form = .gpt(form)
+        case .dos(var form):
+            guard firstBlock == nil, lastBlock == nil else {
+                throw TableEditError("an MBR has no first-lba or last-lba")
+            }
+            if let identity { form.record.put(try MBRForm.signature(identity), at: 0x1B8) }
+            draft.form = .dos(form)
+        }
+    }
+
+    /// Sets the usable blocks, as far as they may go.
+    private func limit(_ form: inout GPTForm, _ possible: ClosedRange<UInt64>) throws(TableEditError) {
+        if let firstBlock { form.firstUsable = max(firstBlock, possible.lowerBound) }
+        if let lastBlock { form.lastUsable = min(lastBlock, possible.upperBound) }
         guard form.firstUsable <= form.lastUsable else {
             throw TableEditError("first-lba comes after last-lba")
         }
-        draft.form = .gpt(form)
-        return draft
     }
 
     private func wish(_ line: Line, _ draft: PartitionTableDraft) throws(TableEditError) -> NewPartition {
@@ -79,6 +118,7 @@ extension PartitionTableDraft {
     fileprivate func rounded(_ count: UInt64, from start: UInt64?) -> UInt64 {
         // A chosen place begins at such a multiple.
         let start = start ?? 0
+        guard start <= shape.blocks, count <= shape.blocks else { return count }
         let end = (start + count + shape.grain / 2) / shape.grain * shape.grain
         guard end > start, shape.grain > 1 else { return count }
         // Where that is taken, the size is what was said.

@@ -126,6 +126,11 @@ extension PartitionTableDraft {
                 throw TableEditError("an MBR has partitions up to \(text(greatestCount))", isNoRoom: true)
             }
         }
+        // No sum of what follows can overflow.
+        if let asked = [wish.start, wish.count].compactMap({ $0 }).max(), asked > shape.blocks {
+            throw TableEditError(
+                "there is no room at or for \(asked) blocks: the disk has \(shape.blocks)", isNoRoom: true)
+        }
         guard let start = wish.start else { return try place(wish.count, isLogical: isLogical) }
         guard let gap = gaps(isLogical: isLogical).first(where: { $0.contains(start) }) else {
             let usable = usable(isLogical: isLogical)
@@ -182,9 +187,10 @@ extension PartitionTableDraft {
 
     /// Takes partitions out; of an MBR's logical ones those behind move up by one number each.
     public mutating func delete(_ numbers: [Int]) throws(TableEditError) {
-        for number in numbers.sorted(by: >) {
+        for number in Set(numbers).sorted(by: >) {
             if case .gpt(var gpt) = form, gpt.opaque.contains(number) {
                 gpt.opaque.remove(number)
+                gpt.reserved[number] = nil
                 let size = GPTHeader.entrySize
                 gpt.entries.put([UInt8](repeating: 0, count: size), at: (number - 1) * size)
                 form = .gpt(gpt)
@@ -263,8 +269,11 @@ extension PartitionTableDraft {
         if let slot = nested.firstIndex(where: { [0xA5, 0xA6, 0xA9, 0x63, 0x81, 0xBF].contains($0.type) }) {
             notes.append("what the table inside partition \(partitions[slot].number) says is not converted")
         }
-        let gpt = try GPTForm(new: shape, identity: nil, entryCount: 128, record: mbr.record, using: &generator)
         let kept = partitions.filter { !$0.isExtended }
+        // Logical partitions may have numbers past the 128th: as many entries as whole blocks hold.
+        let perBlock = shape.blockSize / GPTHeader.entrySize
+        let count = max(128, ((kept.map(\.number).max() ?? 0) + perBlock - 1) / perBlock * perBlock)
+        let gpt = try GPTForm(new: shape, identity: nil, entryCount: count, record: mbr.record, using: &generator)
         if let first = kept.min(by: { $0.start < $1.start }), first.start < gpt.firstUsable {
             throw TableEditError(
                 "a GPT needs the first \(gpt.firstUsable) blocks, and partition \(first.number) begins at block "

@@ -17,7 +17,7 @@ extension PartitionTableDraft {
             groups = form.groups(partitions, shape)
         case .dos(let form): groups = form.groups(partitions, shape)
         }
-        if wipes { groups.insert([wipe()], at: 0) }
+        if wipes { groups = replacing(groups) }
         var whole: [[TableWrite]] = []
         var after = WrittenSource(base: source)
         for group in groups {
@@ -35,11 +35,30 @@ extension PartitionTableDraft {
         return TableChange(groups: whole, scan: scan, notes: notes)
     }
 
-    /// The first sectors of a disk with another kind of table, which would be found before the new one.
-    private func wipe() -> TableWrite {
-        let bytes = min(64 * 512, Int(shape.blocks) * shape.blockSize) / shape.blockSize * shape.blockSize
-        return TableWrite(
-            offset: 0, bytes: [UInt8](repeating: 0, count: max(bytes, shape.blockSize)), what: "what was there before")
+    /// The writes in place of another kind of table, which may be anywhere in the first 64 sectors.
+    ///
+    /// Sector 0 comes as soon as the new table can be read, from the backup of a GPT: what is written over the old table
+    /// then leaves the new one. The rest of it, which may be found before the new one, goes last.
+    private func replacing(_ groups: [[TableWrite]]) -> [[TableWrite]] {
+        var groups = groups
+        guard let place = groups.lastIndex(where: { $0.contains { $0.offset == 0 } }) else { return groups }
+        var record = groups.remove(at: place)
+        let size = shape.blockSize
+        record[0].bytes += [UInt8](repeating: 0, count: max(size - record[0].bytes.count, 0))
+        groups.insert(record, at: label == .gpt ? 2 : place)
+        let writes = groups.joined().map { write in
+            write.offset / UInt64(size)..<(write.offset + UInt64(write.bytes.count + size - 1)) / UInt64(size)
+        }
+        let rest = (1..<max(min(UInt64(64 * 512 / size), shape.blocks), 1)).filter { block in
+            !writes.contains { $0.contains(block) }
+        }
+        groups.append(
+            rest.map { block in
+                TableWrite(
+                    offset: block * UInt64(size), bytes: [UInt8](repeating: 0, count: size),
+                    what: "what was there before")
+            })
+        return groups
     }
 
     /// In whole blocks, with what is beside it; nil if that is on the disk already.

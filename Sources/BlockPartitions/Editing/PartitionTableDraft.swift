@@ -38,7 +38,7 @@ public struct PartitionTableDraft: Sendable, Equatable {
         if let error = scan.error { throw TableEditError("the table on it cannot be read: \(error)") }
         switch scan.table {
         case .gpt: return try readGPT(&source, shape)
-        case .dos: return try readMBR(&source, shape)
+        case .dos: return try readMBR(&source, shape, scan)
         case nil:
             guard let record = source.read(sector: 0, count: 1) else {
                 throw TableEditError("sector 0 cannot be read")
@@ -59,6 +59,7 @@ public struct PartitionTableDraft: Sendable, Equatable {
         guard let record = source.read(sector: 0, count: 1), var found = FoundGPT(&source, shape) else {
             throw TableEditError("its GPT cannot be read a second time")
         }
+        if let doubt = found.doubt { throw TableEditError(doubt) }
         found.form.record = record
         let partitions = found.form.takePartitions(shape)
         var draft = PartitionTableDraft(shape: shape, partitions: partitions, form: .gpt(found.form))
@@ -67,11 +68,16 @@ public struct PartitionTableDraft: Sendable, Equatable {
     }
 
     private static func readMBR(
-        _ source: inout some PartitionSource, _ shape: DiskShape
+        _ source: inout some PartitionSource, _ shape: DiskShape, _ scan: PartitionScan
     ) throws(TableEditError) -> PartitionTableDraft {
         guard let record = source.read(sector: 0, count: 1) else { throw TableEditError("sector 0 cannot be read") }
         var form = MBRForm(record)
         let partitions = form.takePartitions(shape) { block in source.read(sector: block * shape.scale, count: 1) }
+        form.reserved = scan.entries.compactMap { entry in
+            guard form.oddity != nil, entry.number > 4, entry.nested == nil else { return nil }
+            let end = (entry.start + entry.size + shape.scale - 1) / shape.scale
+            return entry.start / shape.scale..<max(end, entry.start / shape.scale)
+        }
         return PartitionTableDraft(shape: shape, partitions: partitions, form: .dos(form))
     }
 
@@ -87,8 +93,10 @@ public struct PartitionTableDraft: Sendable, Equatable {
         entryCount: Int = 128, using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> PartitionTableDraft {
         let old = scanPartitions(&source)
-        let keepsCode = old.table == .gpt || old.table == .dos
         guard let sector = source.read(sector: 0, count: 1) else { throw TableEditError("sector 0 cannot be read") }
+        // The boot sector of a FAT is no boot code.
+        let isFAT = DiskContents.looksLikeFAT(BootRecord(TableBytes(sector[...])))
+        let keepsCode = old.table == .gpt || old.table == .dos && !isFAT
         let record = keepsCode ? sector : [UInt8](repeating: 0, count: 512)
         guard (1...32768).contains(entryCount) else {
             throw TableEditError("a GPT has 1 to 32768 entries, not \(entryCount)")
@@ -100,21 +108,24 @@ public struct PartitionTableDraft: Sendable, Equatable {
                 try GPTForm(new: shape, identity: identity, entryCount: entryCount, record: record, using: &generator))
         case .dos:
             var signature: UInt32?
-            if let identity {
-                let digits = identity.lowercased().hasPrefix("0x") ? identity.dropFirst(2) : identity[...]
-                guard let number = UInt32(digits, radix: 16) else {
-                    throw TableEditError("'\(identity)' is no identity of an MBR: that is 8 hex digits")
-                }
-                signature = number
-            }
+            if let identity { signature = try MBRForm.signature(identity) }
             var mbr = MBRForm(new: record, signature: signature, using: &generator)
-            if let gpt = FoundGPT(&source, shape)?.form { mbr.staleBlocks = [1, gpt.backupBlock] }
+            if var gpt = FoundGPT(&source, shape)?.form {
+                // Only what was read as a header, and lies in no partition of the old table.
+                let old = gpt.takePartitions(shape)
+                mbr.staleBlocks = (gpt.standing == .primary ? [1] : []) + (gpt.hasBackup ? [gpt.backupBlock] : [])
+                mbr.staleBlocks.removeAll { block in old.contains { $0.start <= block && block < $0.end } }
+            }
             form = .dos(mbr)
         }
         var draft = PartitionTableDraft(shape: shape, partitions: [], form: form)
-        draft.wipes = !keepsCode && (old.table != nil || old.error != nil)
+        draft.wipes = !keepsCode && (old.table != nil && old.table != .dos || old.error != nil)
+        draft.isNew = true
         return draft
     }
+
+    /// The table takes the place of whatever is on the disk.
+    var isNew = false
 
     /// The first sectors hold another kind of table, which is to be gone.
     var wipes = false
@@ -145,6 +156,8 @@ public struct PartitionTableDraft: Sendable, Equatable {
 private struct FoundGPT {
     var form: GPTForm
     var notes: [String] = []
+    /// Why the bad copy cannot be made anew.
+    var doubt: String?
 
     init?(_ source: inout some PartitionSource, _ shape: DiskShape) {
         guard shape.blocks > 1 else { return nil }
@@ -154,7 +167,7 @@ private struct FoundGPT {
         var places = [primary?.header.alternateBlock, Self.alternate(&reader), last].compactMap { $0 }
         places = places.filter { $0 > 1 && $0 <= last }
         let backups = places.compactMap { place in Self.copy(&reader, at: place, last).map { (place, $0) } }
-        source = reader.source
+        defer { source = reader.source }
         guard let good = primary ?? backups.first?.1 else { return nil }
         let own = primary == nil ? backups[0].0 : 1
         guard let bytes = reader.block(own)?.bytes else { return nil }
@@ -163,8 +176,19 @@ private struct FoundGPT {
         form = GPTForm(
             header: Array(bytes), entries: Array(good.entries.bytes), backupBlock: backup,
             standing: primary == nil ? .backup : .primary)
-        form.entriesBlock = primary == nil ? 2 : good.header.entriesBlock
+        if primary == nil {
+            let place = Self.entriesBlock(of: good, table, &reader, last)
+            if place == nil {
+                doubt =
+                    "its primary GPT is bad, and blocks 2 to \(1 + table) hold something that is not its entries: "
+                    + "zero them if nobody needs it"
+            }
+            form.entriesBlock = place ?? 2
+        } else {
+            form.entriesBlock = good.header.entriesBlock
+        }
         let other = backups.first { $0.0 == backup }?.1.header
+        form.hasBackup = other != nil
         form.backupEntriesBlock = other?.entriesBlock ?? backup - min(table, backup)
         // Where nothing of the other copy is left, its place must be free.
         if primary == nil { notes.append("the primary GPT was bad: it is made anew from the backup") }
@@ -179,6 +203,27 @@ private struct FoundGPT {
             CRC32(of: entries.bytes).value == header.entriesChecksum
         else { return nil }
         return GPTCopy(header: header, entries: entries)
+    }
+
+    /// Where the entries of a bad primary copy belong: where its header says, where they are, or from block 2 on if they
+    /// may be there. Nil: something else is there.
+    private static func entriesBlock<Source>(
+        of good: GPTCopy, _ table: UInt64, _ reader: inout PageReader<Source>, _ last: UInt64
+    ) -> UInt64? {
+        let first = good.header.firstUsable
+        if let bytes = reader.block(1), let header = try? GPTHeader(bytes, at: 1, lastBlock: last, policy: .platter),
+            header.entriesBlock >= 2, header.entryCount == good.header.entryCount
+        {
+            return header.entriesBlock
+        }
+        // With no room for anything else before the partitions it is the entries' place, whatever stands there.
+        guard first > 2 + table else { return 2 }
+        func entries(_ block: UInt64) -> ArraySlice<UInt8>? {
+            reader.read(block: block, byteCount: good.header.entryCount * GPTHeader.entrySize)?.bytes
+        }
+        let places = [2, first - table]
+        if let place = places.first(where: { entries($0)?.elementsEqual(good.entries.bytes) == true }) { return place }
+        return entries(2)?.allSatisfy { $0 == 0 } == true ? 2 : nil
     }
 
     /// Where a primary header whose entries are bad says that its backup is.
@@ -211,6 +256,11 @@ extension GPTForm {
             else { throw TableEditError("its GPT has no room for both copies where they belong") }
             if let one = partitions.first(where: { $0.start < piece.upperBound && piece.lowerBound < $0.end }) {
                 throw TableEditError("partition \(one.number) lies where the GPT itself belongs")
+            }
+            // What reaches past the end makes no sense, and lies over the backup as it is.
+            let whole = reserved.filter { $0.value.upperBound <= shape.blocks }
+            if let one = whole.first(where: { $0.value.overlaps(piece) }) {
+                throw TableEditError("entry \(one.key) lies where the GPT itself belongs")
             }
         }
     }

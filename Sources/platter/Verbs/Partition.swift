@@ -74,7 +74,7 @@ struct CreatePartition: AsyncParsableCommand {
     @OptionGroup var options: TableEditOptions
     @Option(help: "The table of a disk that has none: gpt or dos.")
     var table: String?
-    @Flag(help: "Make an empty table in place of one that has partitions.")
+    @Flag(help: "Write over what a disk without a table holds; with --table alone, over a table that has partitions.")
     var force = false
     @Option(help: "The number; the lowest free one without it.")
     var number: Int?
@@ -94,7 +94,6 @@ struct CreatePartition: AsyncParsableCommand {
     func run() async throws {
         let isEmpty = number == nil && start == nil && size == nil && type == nil && name == nil && uuid == nil
         var request = TableEditRequest(edit: table != nil && isEmpty && !bootable ? "make" : "create")
-        if force, request.edit != "make" { throw ValidationError("--force goes with --table alone.") }
         request.table = table
         request.force = force
         request.number = number
@@ -195,9 +194,12 @@ struct ApplyScript: AsyncParsableCommand {
     @OptionGroup var options: TableEditOptions
     @Argument(help: "The script; '-' is standard input.")
     var script = "-"
+    @Flag(help: "Write over what a disk without a table holds.")
+    var force = false
 
     func run() async throws {
         var request = TableEditRequest(edit: "apply")
+        request.force = force
         do throws(SystemError) {
             request.script = try HostFile.readText(script == "-" ? "/dev/stdin" : script)
         } catch {

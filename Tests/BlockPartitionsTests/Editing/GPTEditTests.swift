@@ -176,6 +176,27 @@ struct CutWriteTests {
         try edited.survives(.convertToGPT)
     }
 
+    /// Tables of other kinds, of which parts lie where the new one is written, and parts do not.
+    @Test(arguments: [PartitionLabel.gpt, .dos]) func `leaves a table of another kind or the new one`(
+        _ label: PartitionLabel
+    ) throws {
+        var sun = TestDisk(sectors: [0: SunTests.label([(0, 1008, 2)])])
+        sun.capacity = 204_800
+        var mac = MacImage.disk([MacImage.entry(2, 64, 100), MacImage.entry(2, 300, 200)])
+        mac.capacity = 204_800
+        var acorn = TestDisk(sectors: [6: AcornImage.boot(sectors: 20_000)])
+        acorn.capacity = 204_800
+        for disk in [sun, mac, acorn] {
+            var edited = EditedDisk(disk)
+            let old = edited.disk.scan()
+            #expect(old.table != nil && !old.entries.isEmpty, "\(old)")
+            edited.disk.write([1], sector: 50)
+            try edited.survives(.make(label, isForced: true))
+            #expect(edited.disk.scan().table?.rawValue == label.rawValue)
+            #expect(edited.disk.byte(sector: 50, offset: 0) == 0 && edited.disk.byte(sector: 6, offset: 0x1C0) == 0)
+        }
+    }
+
     /// One sector of an MBR is written as a whole, and one change of one logical partition is seen as a whole.
     @Test(arguments: [512, 4096]) func `leaves the old MBR or the new one`(_ blockSize: Int) throws {
         var edited = EditedDisk(logicalBlockSize: blockSize)

@@ -93,6 +93,14 @@ struct MBREditTests {
                 .contains("make an extended one first") == true)
     }
 
+    @Test func `loses one partition where its number is said twice`() throws {
+        var edited = try Self.chain()
+        let before = edited.places
+        try edited.edit(.delete([5, 5]))
+        #expect(
+            edited.places.map { $0[1] } == before.map { $0[1] }.enumerated().filter { $0.offset != 2 }.map(\.element))
+    }
+
     @Test func `gets logical partitions where primary numbers or places have run out`() throws {
         var edited = EditedDisk()
         try edited.edit(.make(.dos, isForced: false))
@@ -123,6 +131,17 @@ struct ConversionTests {
             ])
         #expect(Set(scan.entries.map(\.uuid)).count == 2)
         #expect(edited.disk.byte(sector: 0, offset: 0) == UInt8(ascii: "c"))
+    }
+
+    @Test func `has room for numbers past the 128th`() throws {
+        var edited = EditedDisk(TestDisk([.link(2048, 90_000)]))
+        for index in 0..<130 as Range<UInt32> {
+            let link = index < 129 ? Slot.link(100 * (index + 1), 100) : .empty
+            edited.disk.writeRecord([.data(1, 50), link], block: UInt64(2048 + 100 * index))
+        }
+        #expect(edited.places.last == [134, 14_949, 50])
+        try edited.edit(.convertToGPT)
+        #expect(edited.places.last == [134, 14_949, 50] && edited.places.count == 130)
     }
 
     @Test func `is refused in one line where there is no room`() throws {
@@ -200,6 +219,31 @@ struct ScriptTests {
         #expect(try Self.places("size=4M") == [[1, 2048, 8192]])
         let sun = TestDisk(sectors: [0: SunTests.label([(0, 1008, 2)]), 7: [UInt8](repeating: 1, count: 512)])
         #expect(try Self.places("label: gpt\nsize=4M", on: sun) == [[1, 2048, 8192]])
+    }
+
+    @Test func `changes the headers of the table that it keeps, or says that it cannot`() throws {
+        var edited = EditedDisk()
+        try edited.create(2048)
+        try edited.edit(
+            .apply(
+                """
+                label-id: 8051088E-3225-41EC-9140-389117D495FF
+                first-lba: 4096
+                last-lba: 100000
+                table-length: 128
+                size=1M
+                ,+
+                """))
+        #expect(edited.disk.scan().tableID == "8051088e-3225-41ec-9140-389117d495ff")
+        #expect(edited.places == [[1, 4096, 2048], [2, 6144, 92_160]])
+        #expect(edited.refusal(.apply("table-length: 200\nsize=1M"))?.contains("128 entries, not 200") == true)
+        #expect(edited.refusal(.apply("label-id: 12\nsize=1M"))?.contains("no GUID") == true)
+        #expect(edited.refusal(.apply("first-lba: 5\nlast-lba: 4"))?.contains("first-lba comes after") == true)
+        try edited.edit(.make(.dos, isForced: true))
+        try edited.edit(.apply("label-id: 0x00C0FFEE\nsize=1M"))
+        #expect(edited.disk.scan().tableID == "00c0ffee")
+        #expect(edited.refusal(.apply("first-lba: 5000\nsize=1M"))?.contains("an MBR has no first-lba") == true)
+        #expect(edited.refusal(.apply("label-id: x\nsize=1M"))?.contains("8 hex digits") == true)
     }
 
     @Test(
