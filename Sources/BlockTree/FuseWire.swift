@@ -123,4 +123,5 @@ enum FuseErrno {
     static let notSupported: Int32 = 95
     static let notImplemented: Int32 = 38
     static let protocolError: Int32 = 71
+    static let notConnected: Int32 = 107
 }

@@ -95,6 +95,11 @@ public final class TreeMount: Sendable {
     private static func check(_ directory: String) throws(TreeError) {
         // Left behind by a daemon that ended with its watcher: nobody serves it ever again.
         if HostFile.isDeadMount(directory) { FuseMount.removeDead(at: directory) }
+        guard !HostFile.isDeadMount(directory) else {
+            throw TreeError(
+                errno: FuseErrno.notConnected,
+                reason: "cannot mount at \(directory): a mount is there whose server is gone: umount -l \(directory)")
+        }
         guard let status = HostFile.status(directory) else {
             throw TreeError(
                 errno: FuseErrno.noEntry, reason: "cannot mount at \(directory): there is no such directory: make it")

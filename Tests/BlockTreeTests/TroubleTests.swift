@@ -144,6 +144,18 @@ import Testing
         await kernel.stop()
     }
 
+    @Test func `closes what was open when it ends, however many wait for the disk`() async throws {
+        let kernel = try FakeKernel()
+        let disk = try await kernel.add(TreeDriver())
+        #expect(kernel.open("dev/pl0").error == 0)
+        let gate = Parker()
+        while kernel.session.helpers.run(for: disk.identity, { gate.wait() }) {}
+        kernel.session.stop()
+        #expect(eventually { disk.openers.isEmpty })
+        gate.raise()
+        await kernel.stop()
+    }
+
     @Test func `closes what was open when it ends`() async throws {
         let kernel = try FakeKernel()
         let driver = TreeDriver()
