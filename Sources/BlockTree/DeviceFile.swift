@@ -15,6 +15,7 @@ final class DeviceFile: BioSink, @unchecked Sendable {
     private let channel: FuseChannel
     private let line: DiskLine
     private let blockSize: Int
+    private let payloadMax: Int
     private let opener = Confined<SharedOpener?>(nil)
 
     private struct State {
@@ -24,12 +25,20 @@ final class DeviceFile: BioSink, @unchecked Sendable {
         var waiting: [DeviceTransfer] = []
         /// What the core has, that which was given up included.
         var active = 0
+        /// Bytes of the writes that are not answered.
+        var payload = 0
         var isClosed = false
     }
     private let state = Lock(State())
     private static let depth = 128
+    /// Bytes of writes that one file may keep waiting; what comes beyond is EAGAIN. The kernel bounds how many requests
+    /// there are in the background, not how long they are.
+    static let payloadMax = 256 << 20
 
-    init(_ device: BlockDevice, isWritable: Bool, _ channel: FuseChannel) {
+    init(
+        _ device: BlockDevice, isWritable: Bool, _ channel: FuseChannel, payloadMax: Int = DeviceFile.payloadMax
+    ) {
+        self.payloadMax = payloadMax
         self.device = device
         self.isWritable = isWritable
         self.channel = channel
@@ -46,19 +55,17 @@ final class DeviceFile: BioSink, @unchecked Sendable {
         opener.value = SharedOpener(try device.open(mode, as: identity, depth: Self.depth, sink: self))
     }
 
-    /// Closes it. What is under way is answered to nobody.
+    /// Closes it, as soon as the core has answered what it has: until then the driver may write, and others keep out of
+    /// those blocks. What was not submitted never is.
     /// - Context: may block.
     func close() {
-        let left = state.withLock { state -> [DeviceTransfer] in
+        let (left, isIdle) = state.withLock { state -> ([DeviceTransfer], Bool) in
             state.isClosed = true
-            defer {
-                state.transfers = [:]
-                state.waiting = []
-            }
-            return state.transfers.values + state.waiting
+            defer { state.waiting = [] }
+            return (state.waiting, state.active == 0)
         }
-        opener.value?.close()
         for transfer in left where transfer.ticket != 0 { line.end(transfer.ticket) }
+        if isIdle { opener.value?.close() }
     }
 
     var bytes: UInt64 { device.size * UInt64(sectorSize) }
@@ -69,23 +76,37 @@ final class DeviceFile: BioSink, @unchecked Sendable {
     func read(_ unique: UInt64, at offset: UInt64, _ wanted: Int) {
         let size = bytes
         // Without a size there is no end to read to: the driver's side says why.
-        if size == 0 { return probe(unique, .read) }
+        if size == 0 { return probe(unique, orElse: 0) }
         guard offset < size, wanted > 0 else { return channel.send(FuseReply.dataHead(unique, 0)) }
         let count = Int(min(UInt64(wanted), size - offset))
         let (range, lead) = blocks(offset, count)
         start(DeviceTransfer(unique, .read, .read, range, lead: lead, count: count))
     }
 
+    /// A copy of what is to be written; nil: there is no memory.
+    static func payload(_ data: IOMemory) -> IOBuffer? {
+        guard let payload = try? IOBuffer(count: max(data.count, 1)) else { return nil }
+        payload.memory.slice(0, data.count).copy(from: data)
+        return payload
+    }
+
     /// Writes what fits; nothing fits behind the end.
-    func write(_ unique: UInt64, at offset: UInt64, _ data: IOMemory, durable: Bool) {
+    func write(
+        _ unique: UInt64, at offset: UInt64, _ payload: consuming IOBuffer?, count wanted: Int, durable: Bool
+    ) {
         let size = bytes
-        if size == 0 { return probe(unique, .write) }
+        if size == 0 { return probe(unique, orElse: FuseErrno.noSpace) }
         guard isWritable else { return refuse(unique, FuseErrno.badHandle) }
         guard offset < size else { return refuse(unique, FuseErrno.noSpace) }
-        let count = Int(min(UInt64(data.count), size - offset))
+        let count = Int(min(UInt64(wanted), size - offset))
         guard count > 0 else { return channel.send(FuseReply.written(unique, 0)) }
-        guard let payload = try? IOBuffer(count: count) else { return refuse(unique, FuseErrno.noMemory) }
-        payload.memory.copy(from: data.slice(0, count))
+        guard let payload else { return refuse(unique, FuseErrno.noMemory) }
+        let mayWait = state.withLock { state in
+            guard state.payload <= payloadMax - count else { return false }
+            state.payload += count
+            return true
+        }
+        guard mayWait else { return refuse(unique, FuseErrno.tryAgain) }
         let (range, lead) = blocks(offset, count)
         let isWhole = lead == 0 && Int(range.count) * sectorSize == count
         let transfer = DeviceTransfer(
@@ -102,7 +123,7 @@ final class DeviceFile: BioSink, @unchecked Sendable {
     /// fallocate(2), as a block device does it: a hole and zeroes read as zeroes afterwards; nothing else is there.
     func allocate(_ unique: UInt64, at offset: UInt64, _ count: UInt64, mode: UInt32) {
         let size = bytes
-        if size == 0 { return probe(unique, .write) }
+        if size == 0 { return probe(unique, orElse: FuseErrno.invalid) }
         guard isWritable else { return refuse(unique, FuseErrno.badHandle) }
         let keepsSize = mode & 1 != 0
         let isHole = mode & ~1 == 2 && keepsSize
@@ -175,13 +196,11 @@ final class DeviceFile: BioSink, @unchecked Sendable {
         )
     }
 
-    /// Hears from the driver's side why there is no size: the disk is gone, or has no medium.
-    private func probe(_ unique: UInt64, _ operation: BioOperation) {
+    /// Hears from the driver's side why there is no size: the disk is gone, or has no medium. Always by a read: nobody
+    /// knows what a write would meet.
+    private func probe(_ unique: UInt64, orElse error: Int32) {
         let range = SectorRange(start: 0, count: UInt64(blockSize / sectorSize))
-        let buffer = operation == .write ? try? IOBuffer(count: blockSize) : nil
-        start(
-            DeviceTransfer(
-                unique, operation == .write ? .write : .read, operation, range, count: blockSize, payload: buffer))
+        start(DeviceTransfer(unique, .probe(error), .read, range, count: blockSize))
     }
 
     private func startInLine(_ transfer: DeviceTransfer, isAlone: Bool) {
@@ -221,7 +240,7 @@ final class DeviceFile: BioSink, @unchecked Sendable {
             opener.value?.submit(
                 .write, transfer.range, flags: transfer.flags, data: .owned(consume payload, count: transfer.bytes),
                 token: unique)
-        case .read, .patch:
+        case .read, .patch, .probe:
             guard let buffer = try? IOBuffer(count: transfer.bytes) else { return answer(unique, .noMemory, nil) }
             opener.value?.submit(
                 .read, transfer.range, data: .owned(consume buffer, count: transfer.bytes), token: unique)
@@ -239,6 +258,7 @@ final class DeviceFile: BioSink, @unchecked Sendable {
         var transfer: DeviceTransfer?
         var next: DeviceTransfer?
         var goesOn = false
+        var closes = false
     }
 
     private func answer(_ unique: UInt64, _ status: BlockStatus, _ buffer: consuming IOBuffer?) {
@@ -250,8 +270,12 @@ final class DeviceFile: BioSink, @unchecked Sendable {
                 return Turn(transfer: transfer, goesOn: true)
             }
             var turn = Turn(transfer: state.transfers.removeValue(forKey: unique))
-            if state.isClosed || state.waiting.isEmpty {
+            if let transfer = turn.transfer, transfer.kind == .write || transfer.kind == .patch {
+                state.payload -= transfer.count
+            }
+            if state.waiting.isEmpty {
                 state.active -= 1
+                turn.closes = state.isClosed && state.active == 0
             } else {
                 let next = state.waiting.removeFirst()
                 state.transfers[next.unique] = next
@@ -274,6 +298,8 @@ final class DeviceFile: BioSink, @unchecked Sendable {
             if transfer.ticket != 0 { line.end(transfer.ticket) }
         }
         if let next = turn.next { submit(next) }
+        // The last answer after the close. The driver is told, who may take his time.
+        if turn.closes { WorkerThread.detach(name: "pl-tree-close") { [self] in opener.value?.close() } }
     }
 
     private func reply(_ transfer: DeviceTransfer, _ status: BlockStatus, _ buffer: borrowing IOBuffer?) {
@@ -288,6 +314,8 @@ final class DeviceFile: BioSink, @unchecked Sendable {
                     FuseReply.dataHead(unique, transfer.count), filled.memory.slice(transfer.lead, transfer.count))
             case .none: refuse(unique, FuseErrno.ioError)
             }
+        case (.ok, .probe(let error)), (.outOfRange, .probe(let error)):
+            channel.send(error == 0 ? FuseReply.dataHead(unique, 0) : FuseReply.error(unique, error))
         // The device has shrunk meanwhile: that is its end.
         case (.outOfRange, .read): channel.send(FuseReply.dataHead(unique, 0))
         case (.outOfRange, _): refuse(unique, FuseErrno.noSpace)

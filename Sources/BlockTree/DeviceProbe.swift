@@ -19,6 +19,8 @@ final class DeviceProbes: Sendable {
     private static let limit = Duration.seconds(2)
     /// A device that did not answer is left in peace for so long.
     private static let respite = Duration.seconds(10)
+    /// What was found is believed for so long at least.
+    private static let validity = Duration.seconds(1)
 
     private struct ProbeKey: Hashable {
         let instance: String
@@ -34,6 +36,8 @@ final class DeviceProbes: Sendable {
         /// Writes when it was asked, and its size then.
         var stamp: [UInt64]
         var values: [String: String]
+        /// Until then it is believed, whoever writes: a disk that is written all the time is not read all the time.
+        var holds: Instant
         /// For a device that could not be asked: when it may be again.
         var until: Instant?
     }
@@ -48,7 +52,8 @@ final class DeviceProbes: Sendable {
     func remembered(_ device: BlockDevice) -> [String: String]? {
         let stamp = Self.stamp(device)
         return known.withLock { known in
-            guard let probed = known[ProbeKey(device)], probed.stamp == stamp else { return nil }
+            guard let probed = known[ProbeKey(device)] else { return nil }
+            guard probed.stamp == stamp || Instant.now < probed.holds else { return nil }
             if let until = probed.until, Instant.now > until { return nil }
             return probed.values
         }
@@ -62,7 +67,8 @@ final class DeviceProbes: Sendable {
         let stamp = Self.stamp(device)
         let found = Self.ask(device)
         let probed = Probed(
-            stamp: stamp, values: found ?? [:], until: found == nil ? Instant.now + Self.respite : nil)
+            stamp: stamp, values: found ?? [:], holds: Instant.now + Self.validity,
+            until: found == nil ? Instant.now + Self.respite : nil)
         known.withLock { known in
             // Those of disks that are gone go with the next thousand.
             if known.count >= 4096 { known = [:] }
@@ -87,7 +93,9 @@ final class DeviceProbes: Sendable {
 
     static func values(in text: String) -> [String: String] {
         var values: [String: String] = [:]
-        for line in text.split(separator: "\n") {
+        // By bytes: "\r\n" is one Character, and no end of a line to a split by Characters.
+        for bytes in text.utf8.split(separator: UInt8(ascii: "\n")) {
+            let line = String(decoding: bytes, as: UTF8.self)
             guard let equals = line.firstIndex(of: "="), line.hasPrefix("ID_FS_") || line.hasPrefix("ID_PART_TABLE_")
             else { continue }
             values[String(line[..<equals])] = String(line[line.index(after: equals)...])
@@ -101,7 +109,8 @@ final class DeviceProbes: Sendable {
         var places: [UInt64] = Array(stride(from: 0, to: min(head, size), by: Int(piece)))
         if size > head { places.append(max(head, size - min(tail, size))) }
         let reader = ProbeReader(places.count)
-        guard let opener = try? device.open(.read, as: OpenerIdentity(kind: "probe"), depth: 8, sink: reader) else {
+        // Unseen: a look must neither end a disk that goes with its last opener nor be in the way of a removal.
+        guard let opener = try? device.openUnseen(as: OpenerIdentity(kind: "probe"), depth: 8, sink: reader) else {
             return nil
         }
         let shared = SharedOpener(opener)
@@ -179,6 +188,6 @@ extension BlockDevice {
         lines.append("GROUP=\(group == 0 ? "root" : "\(group)")")
         let bits = (0..<9).map { mode >> UInt32(8 - $0) & 1 == 1 ? String(Array("rwxrwxrwx")[$0]) : "-" }
         lines.append("MODE=b" + bits.joined())
-        return lines.map { $0.replacing("\n", with: " ") + "\n" }.joined()
+        return lines.map { DeviceNames.oneLine($0) + "\n" }.joined()
     }
 }

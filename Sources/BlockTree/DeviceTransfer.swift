@@ -9,12 +9,14 @@ internal import BlockSystem
 final class DeviceTransfer: @unchecked Sendable {
     // SAFETY: handed from thread to thread through the lock of the file's table, and by the core's answer.
 
-    enum Kind {
+    enum Kind: Equatable {
         case read
         case write
         /// Not whole blocks: the blocks are read, changed and written back.
         case patch
         case command
+        /// A read that asks why there is no size. If nothing is wrong, this error is answered; 0: the end of the file.
+        case probe(Int32)
     }
 
     let unique: UInt64
@@ -51,5 +53,5 @@ final class DeviceTransfer: @unchecked Sendable {
     var bytes: Int { Int(range.count) * sectorSize }
 
     /// Whether its submitter may be let go although the driver has it: nothing depends on whether it is done.
-    var mayBeGivenUp: Bool { kind == .read || operation == .flush }
+    var mayBeGivenUp: Bool { operation == .read || operation == .flush }
 }

@@ -164,9 +164,10 @@ struct FuseReply {
         reply.put(min(minor, FuseWire.minor))
         reply.put(readAhead)
         reply.put(UInt32(truncatingIfNeeded: agreed.rawValue))
-        // What the kernel may have under way in the background, and from how many on it calls the device congested.
-        reply.put(UInt16(256))
-        reply.put(UInt16(192))
+        // What the kernel may have under way in the background, and from how many on it calls the device congested. They
+        // count for the whole mount, and a disk that does not answer keeps its own: there must be enough for the others.
+        reply.put(FuseWire.backgroundMax)
+        reply.put(FuseWire.congestedFrom)
         reply.put(UInt32(FuseWire.ioMax))
         reply.put(UInt32(1))
         reply.put(UInt16(FuseWire.ioMax / 4096))

@@ -17,6 +17,9 @@ enum FuseWire {
     /// A request that carries the longest write.
     static let requestMax = ioMax + 4096
     static let nameMax = 255
+    /// Requests of asynchronous direct I/O that the kernel may have sent and not got back.
+    static let backgroundMax: UInt16 = 16384
+    static let congestedFrom: UInt16 = 12288
     static let root: UInt64 = 1
 
     /// What was agreed on with the kernel.
@@ -107,6 +110,7 @@ enum FuseErrno {
     static let ioError: Int32 = 5
     static let noSuchAddress: Int32 = 6
     static let badHandle: Int32 = 9
+    static let tryAgain: Int32 = 11
     static let noMemory: Int32 = 12
     static let accessDenied: Int32 = 13
     static let noDevice: Int32 = 19
@@ -119,4 +123,5 @@ enum FuseErrno {
     static let notSupported: Int32 = 95
     static let notImplemented: Int32 = 38
     static let protocolError: Int32 = 71
+    static let notConnected: Int32 = 107
 }

@@ -4,8 +4,9 @@ internal import BlockSystem
 
 /// Threads for what may wait for a driver: opens, closes, attributes.
 ///
-/// At most two at a time work for one disk, so a driver that does not come back has two of them and nobody else's. They
-/// exist while there is something to run, and for a moment after.
+/// At most two at a time work for one disk, so a driver that does not come back has two of them and nobody else's. One
+/// server may stand behind many disks: when half of the threads are at work, a disk has one of them, and a few are for
+/// what is about no disk (0) alone. They exist while there is something to run, and for a moment after.
 final class TreeHelpers: Sendable {
     // In a struct: a bare closure behind a generic lock is wrapped anew with every look at it.
     private struct Job: Sendable {
@@ -15,6 +16,8 @@ final class TreeHelpers: Sendable {
         var jobs: [Job] = []
         /// Places in the line of those who may run, and threads that do.
         var turns = 0
+        /// Threads that do.
+        var running = 0
     }
     private struct State {
         var lines: [UInt64: Line] = [:]
@@ -22,12 +25,37 @@ final class TreeHelpers: Sendable {
         var ready: [UInt64] = []
         var threads = 0
         var idle = 0
+        /// Threads that run something about a disk.
+        var busy = 0
+
+        /// Whether a thread may run the next job for that disk.
+        func mayRun(_ disk: UInt64) -> Bool {
+            guard disk != 0 else { return true }
+            guard busy < TreeHelpers.busyMax else { return false }
+            return busy < TreeHelpers.sharedMax || lines[disk]?.running ?? 0 == 0
+        }
+
+        /// Where in `ready` the next is that may run.
+        var next: Int? { ready.firstIndex(where: mayRun) }
+
+        /// How somebody comes to run what is ready.
+        mutating func help() -> Wish {
+            guard next != nil else { return .nothing }
+            if idle >= ready.count || threads >= TreeHelpers.threadsMax { return .ring }
+            threads += 1
+            return .thread
+        }
     }
+    private enum Wish { case thread, ring, nothing, refuse }
     private let state = Lock(State())
     private let bell = Bell()
 
     static let perDisk = 2
     static let threadsMax = 256
+    /// From so many busy threads on, a disk has one of them.
+    static let sharedMax = 128
+    /// Threads that may be busy with disks.
+    static let busyMax = 240
     /// Jobs that may wait for one disk; what comes beyond is refused.
     static let waitingMax = 4096
     private static let idleTime = Duration.seconds(1)
@@ -35,25 +63,25 @@ final class TreeHelpers: Sendable {
     /// Runs `job` soon, after those that came before it for the same disk. False: too many wait for that disk.
     @discardableResult
     func run(for disk: UInt64, _ job: @escaping @Sendable () -> Void) -> Bool {
-        enum Wish { case thread, ring, nothing, refuse }
         let wish = state.withLock { state -> Wish in
             guard state.lines[disk, default: Line()].jobs.count < Self.waitingMax else { return .refuse }
             state.lines[disk, default: Line()].jobs.append(Job(run: job))
             guard state.lines[disk, default: Line()].turns < Self.perDisk else { return .nothing }
             state.lines[disk, default: Line()].turns += 1
             state.ready.append(disk)
-            if state.idle >= state.ready.count { return .ring }
-            guard state.threads < Self.threadsMax else { return .nothing }
-            state.threads += 1
-            return .thread
+            return state.help()
         }
+        if case .refuse = wish { return false }
+        grant(wish)
+        return true
+    }
+
+    private func grant(_ wish: Wish) {
         switch wish {
         case .thread: WorkerThread.detach(name: "pl-tree-help") { [self] in work() }
         case .ring: bell.ring()
-        case .nothing: break
-        case .refuse: return false
+        case .nothing, .refuse: break
         }
-        return true
     }
 
     /// Threads that there are now.
@@ -62,7 +90,9 @@ final class TreeHelpers: Sendable {
     private func work() {
         while true {
             let heard = bell.value
-            if let (disk, job) = take() {
+            if let (disk, job, wish) = take() {
+                // What one thread gave back may be enough for two.
+                grant(wish)
                 job.run()
                 done(disk)
                 continue
@@ -71,7 +101,7 @@ final class TreeHelpers: Sendable {
             bell.wait(after: heard, until: Instant.now + Self.idleTime)
             let goesOn = state.withLock { state in
                 state.idle -= 1
-                if state.ready.isEmpty, bell.value == heard {
+                if state.next == nil, bell.value == heard {
                     state.threads -= 1
                     return false
                 }
@@ -81,18 +111,20 @@ final class TreeHelpers: Sendable {
         }
     }
 
-    private func take() -> (disk: UInt64, job: Job)? {
+    private func take() -> (disk: UInt64, job: Job, wish: Wish)? {
         state.withLock { state in
-            while !state.ready.isEmpty {
-                let disk = state.ready.removeFirst()
+            while let next = state.next {
+                let disk = state.ready.remove(at: next)
                 guard var line = state.lines[disk] else { continue }
                 guard !line.jobs.isEmpty else {
                     Self.endTurn(&state, disk)
                     continue
                 }
                 let job = line.jobs.removeFirst()
+                line.running += 1
                 state.lines[disk] = line
-                return (disk, job)
+                if disk != 0 { state.busy += 1 }
+                return (disk, job, state.help())
             }
             return nil
         }
@@ -100,6 +132,8 @@ final class TreeHelpers: Sendable {
 
     private func done(_ disk: UInt64) {
         state.withLock { state in
+            state.lines[disk]?.running -= 1
+            if disk != 0 { state.busy -= 1 }
             if state.lines[disk]?.jobs.isEmpty == false {
                 // This thread takes it, or another one that is before it.
                 state.ready.append(disk)

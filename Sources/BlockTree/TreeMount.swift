@@ -64,6 +64,8 @@ public final class TreeMount: Sendable {
         _ registry: DiskRegistry, at directory: String, _ options: TreeOptions = TreeOptions(),
         whenEnded: @escaping @Sendable () -> Void = {}
     ) throws(TreeError) -> TreeMount {
+        // As the kernel's list of mounts has it: a link may lead elsewhere by the time of the unmount.
+        let directory = HostFile.canonical(directory)
         try check(directory)
         let allowsOthers = options.allowsOthers ?? (Host.userID == 0)
         let mounted: (mount: FuseMount, channel: FuseChannel)
@@ -91,6 +93,13 @@ public final class TreeMount: Sendable {
     }
 
     private static func check(_ directory: String) throws(TreeError) {
+        // Left behind by a daemon that ended with its watcher: nobody serves it ever again.
+        if HostFile.isDeadMount(directory) { FuseMount.removeDead(at: directory) }
+        guard !HostFile.isDeadMount(directory) else {
+            throw TreeError(
+                errno: FuseErrno.notConnected,
+                reason: "cannot mount at \(directory): a mount is there whose server is gone: umount -l \(directory)")
+        }
         guard let status = HostFile.status(directory) else {
             throw TreeError(
                 errno: FuseErrno.noEntry, reason: "cannot mount at \(directory): there is no such directory: make it")
@@ -126,14 +135,16 @@ public final class TreeMount: Sendable {
     /// - Throws: EBUSY while files are open.
     /// - Context: blocks.
     public func unmount(lazily: Bool = false) throws(TreeError) {
-        do throws(SystemError) {
+        do {
             try mount.unmount(lazily: lazily)
-        } catch {
+        } catch let error as SystemError {
             let reason =
                 error.name == "EBUSY"
                 ? "\(directory) is in use: close the files that are open there, or say --lazy"
                 : "\(directory): \(error)"
             throw TreeError(errno: error.errno, reason: reason)
+        } catch {
+            throw TreeError(errno: 0, reason: "\(directory): \(error)")
         }
         if !lazily { session.ended.wait(until: Instant.now + .seconds(5)) }
     }
@@ -141,8 +152,10 @@ public final class TreeMount: Sendable {
     /// Takes the mount away and ends it: files that are still open fail from now on.
     /// - Context: blocks.
     public func stop() {
-        do throws(SystemError) { try mount.unmount(lazily: true) } catch { mount.letGo() }
+        let isUnmounted = (try? mount.unmount(lazily: true)) != nil
         session.stop()
         session.ended.wait(until: Instant.now + .seconds(5))
+        // Only now is it a dead mount, if it still is one, and the watcher sees that.
+        if !isUnmounted { mount.letGo() }
     }
 }

@@ -73,7 +73,11 @@ extension TreeSession {
         let handle = handles.remove(number)
         refuse(unique, 0)
         guard case .device(let file)? = handle else { return }
-        // However many wait for this disk: a close is never refused.
+        close(file)
+    }
+
+    /// Closes a file on another thread. However many wait for its disk: a close is never refused.
+    func close(_ file: DeviceFile) {
         if !helpers.run(for: file.device.disk.identity, { file.close() }) {
             WorkerThread.detach(name: "pl-tree-close") { file.close() }
         }
@@ -104,8 +108,12 @@ extension TreeSession {
     func write(_ unique: UInt64, _ transfer: FuseRequest.Transfer, _ data: IOMemory) {
         if case .text(let file)? = handles[transfer.handle] { return writeText(unique, file, data) }
         guard let file = handles.device(transfer.handle) else { return refuse(unique, FuseErrno.badHandle) }
+        // Copied before the visit: once this thread has strayed, the next request is read into the memory of this one.
+        var payload = DeviceFile.payload(data)
         visit(file.device.disk) {
-            file.write(unique, at: transfer.offset, data, durable: transfer.flags & OpenFlags.durable != 0)
+            file.write(
+                unique, at: transfer.offset, payload.take(), count: data.count,
+                durable: transfer.flags & OpenFlags.durable != 0)
         }
     }
 

@@ -118,7 +118,7 @@ final class TreeSession: ReactorHandler, ReactorGuest, @unchecked Sendable {
         // A close tells the driver, who may take his time: nobody waits for him here.
         for handle in open {
             guard case .device(let file) = handle else { continue }
-            helpers.run(for: file.device.disk.identity) { file.close() }
+            close(file)
         }
         let whenEnded = whenEnded
         WorkerThread.detach(name: "pl-tree-end") { [self] in

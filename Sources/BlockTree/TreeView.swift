@@ -235,8 +235,23 @@ struct TreeView: Sendable {
 
 /// How devices are called in `dev/disk/by-…`.
 enum DeviceNames {
-    /// The name of a device there; nil: it has none.
+    /// The name of a device there; nil: it has none, or none that can be a name.
     static func link(_ by: String, _ device: BlockDevice) -> String? {
+        wanted(by, device).flatMap { isName($0) ? $0 : nil }
+    }
+
+    /// Whether a directory can have an entry of that name.
+    static func isName(_ text: String) -> Bool {
+        (1...FuseWire.nameMax).contains(text.utf8.count) && text != "." && text != ".."
+            && !text.utf8.contains { $0 == UInt8(ascii: "/") || $0 == 0 }
+    }
+
+    /// A text with blanks where it had ends of lines. By bytes: the two of "\r\n" are one Character.
+    static func oneLine(_ text: String) -> String {
+        String(decoding: text.utf8.map { $0 == 10 || $0 == 13 ? 32 : $0 }, as: UTF8.self)
+    }
+
+    private static func wanted(_ by: String, _ device: BlockDevice) -> String? {
         let part = device.partitionNumber == 0 ? "" : "-part\(device.partitionNumber)"
         let disk = device.disk
         switch by {

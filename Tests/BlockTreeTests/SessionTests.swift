@@ -16,6 +16,7 @@ import Testing
         let flags = UInt64(reply.word(12)) | UInt64(reply.word(32)) << 32
         #expect(flags == FuseWire.Flags.wanted.rawValue)
         #expect(reply.word(20) == 1 << 20, "the longest write")
+        #expect(reply.word(16) == 12288 << 16 | 16384, "enough in the background for silent disks and others")
         // A kernel of a later major asks again; one that is too old is refused.
         #expect(kernel.call(26, body: FakeKernel.words(8, 0, 0, 0)).word(0) == 7)
         #expect(kernel.call(26, body: FakeKernel.words(7, 12, 0, 0)).error == FuseErrno.protocolError)
@@ -273,6 +274,20 @@ import Testing
         await kernel.stop()
     }
 
+    @Test(.enabled(if: HelperProgram.find("blkid") != nil, "blkid is not installed"))
+    func `neither opens nor ends a disk that goes with its last opener`() async throws {
+        let kernel = try FakeKernel(.init(), .sysroot)
+        let driver = TreeDriver(sectors: 16384)
+        let disk = try await kernel.add(driver) { $0.isTransient = true }
+        let file = kernel.open("dev/pl0", flags: 0).handle
+        #expect(kernel.read(file, 0, 4096).text.hasPrefix("DEVNAME=/dev/pl0\n"))
+        let calls = driver.calls()
+        #expect(calls.contains { $0.hasPrefix("read") } && !calls.contains("closed"))
+        #expect(disk.openers.isEmpty)
+        #expect(kernel.node("dev/pl0") != 0)
+        await kernel.stop()
+    }
+
     private func driverCallsStop(_ driver: TreeDriver) { driver.log.withLock { $0 = [] } }
 
     @Test func `takes of blkid what is about file systems and tables, and nothing else`() {
@@ -281,6 +296,16 @@ import Testing
             DeviceProbes.values(in: text) == [
                 "ID_FS_TYPE": "ext4", "ID_PART_TABLE_TYPE": "gpt", "ID_FS_LABEL": "a=b",
             ])
+        // Two bytes, and one Character: still an end of a line.
+        #expect(DeviceProbes.values(in: "ID_FS_LABEL=a\r\nID_FS_TYPE=ext4\n")["ID_FS_TYPE"] == "ext4")
+        #expect(DeviceNames.oneLine("a\r\nb\nc") == "a  b c")
+    }
+
+    @Test func `links nothing by what is no name`() {
+        for text in ["", ".", "..", "a/b", "a\0b", String(repeating: "ä", count: 128)] {
+            #expect(!DeviceNames.isName(text), "\(text)")
+        }
+        for text in ["...", "a", String(repeating: "ä", count: 127)] { #expect(DeviceNames.isName(text), "\(text)") }
     }
 }
 

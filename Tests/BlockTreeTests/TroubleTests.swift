@@ -144,6 +144,18 @@ import Testing
         await kernel.stop()
     }
 
+    @Test func `closes what was open when it ends, however many wait for the disk`() async throws {
+        let kernel = try FakeKernel()
+        let disk = try await kernel.add(TreeDriver())
+        #expect(kernel.open("dev/pl0").error == 0)
+        let gate = Parker()
+        while kernel.session.helpers.run(for: disk.identity, { gate.wait() }) {}
+        kernel.session.stop()
+        #expect(eventually { disk.openers.isEmpty })
+        gate.raise()
+        await kernel.stop()
+    }
+
     @Test func `closes what was open when it ends`() async throws {
         let kernel = try FakeKernel()
         let driver = TreeDriver()
@@ -154,6 +166,118 @@ import Testing
         #expect(eventually { disk.openers.isEmpty })
         _ = await disk.remove(.safe)
         #expect(driver.calls().contains("closed"))
+    }
+}
+
+@Suite struct `A device file in trouble` {
+    private func file(_ disk: Disk, _ channel: FuseChannel, payloadMax: Int = 1 << 20) throws -> DeviceFile {
+        let file = DeviceFile(disk.part0, isWritable: true, channel, payloadMax: payloadMax)
+        try file.open(as: OpenerIdentity(kind: "fuse"), noDelay: false)
+        return file
+    }
+
+    private func payload(_ count: Int) throws -> IOBuffer {
+        let buffer = try IOBuffer(count: count)
+        buffer.memory.zero()
+        return buffer
+    }
+
+    @Test func `keeps others out of its blocks, until the driver has answered what was closed`() async throws {
+        let kernel = try FakeKernel()
+        let driver = TreeDriver()
+        let disk = try await kernel.add(driver)
+        let first = try file(disk, kernel.session.channel)
+        let second = try file(disk, kernel.session.channel)
+        driver.keep()
+        first.write(100, at: 0, try payload(512), count: 512, durable: false)
+        first.close()
+        second.write(102, at: 100, try payload(1), count: 1, durable: false)
+        #expect(driver.keptCount == 1, "a part waits for the write, closed or not")
+        #expect(disk.openers.count == 2)
+        driver.letGo()
+        #expect(kernel.reply(102)?.error == 0)
+        #expect(eventually { disk.openers.count == 1 })
+        #expect(driver.calls().prefix(3) == ["write 0+1", "read 0+1", "write 0+1"])
+        second.close()
+        #expect(disk.openers.isEmpty)
+        await kernel.stop()
+    }
+
+    @Test func `lets only so many bytes of writes wait`() async throws {
+        let kernel = try FakeKernel()
+        let driver = TreeDriver()
+        let disk = try await kernel.add(driver)
+        let file = try file(disk, kernel.session.channel, payloadMax: 1024)
+        driver.keep()
+        for unique: UInt64 in [100, 102, 104] {
+            file.write(unique, at: 0, try payload(512), count: 512, durable: false)
+        }
+        #expect(kernel.reply(104)?.error == FuseErrno.tryAgain)
+        driver.letGo()
+        for unique: UInt64 in [100, 102] { #expect(kernel.reply(unique)?.error == 0) }
+        // The room of what is answered is free again.
+        file.write(106, at: 0, try payload(1024), count: 1024, durable: false)
+        #expect(kernel.reply(106)?.error == 0)
+        file.close()
+        await kernel.stop()
+    }
+
+    @Test func `of a disk without a size writes nothing`() async throws {
+        let kernel = try FakeKernel()
+        let driver = TreeDriver(sectors: 0)
+        try await kernel.add(driver)
+        let file = kernel.open("dev/pl0").handle
+        #expect(kernel.write(file, 0, [UInt8](repeating: 1, count: 512)).error == FuseErrno.noSpace)
+        #expect(kernel.allocate(file, 0, 512, mode: 3).error == FuseErrno.invalid)
+        let read = kernel.read(file, 0, 512)
+        #expect(read.error == 0 && read.body.isEmpty)
+        #expect(!driver.calls().contains { $0.hasPrefix("write") })
+        await kernel.stop()
+    }
+}
+
+@Suite struct `The helpers of a tree` {
+    @Test func `leave threads to others when all disks of one server hang`() throws {
+        let helpers = TreeHelpers()
+        let gate = Parker()
+        let begun = Counter()
+        let hung: UInt64 = 300
+        for disk in 1...hung {
+            for _ in 0..<2 {
+                helpers.run(for: disk) {
+                    _ = begun.add()
+                    gate.wait()
+                }
+            }
+        }
+        #expect(eventually { begun.value == TreeHelpers.busyMax })
+        // What is about no disk has threads of its own.
+        let done = Parker()
+        helpers.run(for: 0) { done.raise() }
+        #expect(done.wait(until: .now + .seconds(10)))
+        #expect(helpers.threads <= TreeHelpers.threadsMax)
+        gate.raise()
+        #expect(eventually { begun.value == Int(hung) * 2 }, "all of them run in the end")
+    }
+
+    @Test func `give a disk one thread when many are busy, so that another finds one`() throws {
+        let helpers = TreeHelpers()
+        let gate = Parker()
+        let begun = Counter()
+        for disk: UInt64 in 1...128 {
+            for _ in 0..<2 {
+                helpers.run(for: disk) {
+                    _ = begun.add()
+                    gate.wait()
+                }
+            }
+        }
+        #expect(eventually { begun.value >= 128 })
+        let done = Parker()
+        helpers.run(for: 1000) { done.raise() }
+        #expect(done.wait(until: .now + .seconds(10)))
+        gate.raise()
+        #expect(eventually { begun.value == 256 })
     }
 }
 

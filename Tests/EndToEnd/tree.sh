@@ -26,15 +26,16 @@ start_tree() {
     start_daemon --mount "$tree" "$@"
 }
 
+# Whoever still uses it goes first; then the loop devices, whose files have no name below $dir once the tree is unmounted.
 leave_nothing_mounted() {
-    local place
-    while read -r place; do umount -l "$place"; done < <(
-        awk -v below="$dir/" 'index($5 "/", below) == 1 { print $5 }' /proc/self/mountinfo | sort -r
-    )
-    local device file
+    local pid device file place
+    for pid in ${children[@]+"${children[@]}"}; do kill -KILL "$pid" 2>/dev/null; done
     while read -r device file; do
         [[ $file != "$dir"/* ]] || losetup -d "$device"
     done < <(losetup -lnO NAME,BACK-FILE)
+    while read -r place; do umount -l "$place"; done < <(
+        awk -v below="$dir/" 'index($5 "/", below) == 1 { print $5 }' /proc/self/mountinfo | sort -r
+    )
 }
 
 is_mounted() { grep -qF " $1 " /proc/self/mountinfo; }

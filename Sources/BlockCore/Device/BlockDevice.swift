@@ -169,6 +169,16 @@ public final class BlockDevice: Sendable {
             self, mode, identity, depth: depth, sink: sink, delegate: delegate, isPrivate: false)
     }
 
+    /// Opens it to be read by the library itself, as a scan does: the driver is not told, no removal finds it in its way,
+    /// and its close is nobody's last.
+    /// - Throws: ENXIO when it is gone or going.
+    package func openUnseen(
+        as identity: OpenerIdentity, depth: Int, sink: any BioSink
+    ) throws(DiskError) -> Opener {
+        guard isListed else { throw DiskError(errno: DiskError.gone, disk: name, reason: "\(name) is gone") }
+        return try disk.open(self, .read, identity, depth: depth, sink: sink, delegate: nil, isPrivate: true)
+    }
+
     /// The counters. For a partition that was never opened, zeroes.
     public func statistics() -> DiskStatistics {
         if isWholeDisk { return disk.statistics() }

@@ -78,6 +78,8 @@ public final class FuseMount: Sendable {
     }
 
     private static let helper = "fusermount3"
+    /// How long it may take, in milliseconds.
+    private static let answerLimit: Int32 = 10_000
 
     private static func mountByHelper(
         at directory: String, _ options: Options
@@ -95,6 +97,10 @@ public final class FuseMount: Sendable {
             path, ["-o", options.text(), "--", directory], environment: [("_FUSE_COMMFD", "3")],
             third: theirs.number, keepsErrors: true)
         drop(theirs)
+        guard platter_wait_readable(own.number, answerLimit) == 1 else {
+            _ = child.finish(within: .zero)
+            throw HelperFailure(text: "\(helper) did not answer within \(answerLimit / 1000) seconds")
+        }
         let received = platter_receive_descriptor(own.number)
         guard received > 0 else {
             let said = child.finish(within: .seconds(5)).errors
@@ -115,7 +121,7 @@ public final class FuseMount: Sendable {
     private static func drop(_ descriptor: consuming Descriptor) {}
 
     /// A shell that reads from a pipe of ours until its end, and then looks: a mount whose server is gone cannot be
-    /// listed.
+    /// listed. Whoever stops a service may send all its processes the same signal: this one is still needed then.
     private static func watched(_ directory: String, isByRoot: Bool) throws(SystemError) -> FuseMount {
         var first: Int32 = -1
         var second: Int32 = -1
@@ -123,7 +129,7 @@ public final class FuseMount: Sendable {
         guard made == 0 else { throw SystemError(errno: -made) }
         let theirs = Descriptor(adopting: first)
         let own = Descriptor(adopting: second)
-        let script = "read -r _ <&3; ls -- \"$1\" >/dev/null 2>&1 || exec $2 -- \"$1\""
+        let script = "trap '' TERM HUP INT; read -r _ <&3; ls -- \"$1\" >/dev/null 2>&1 || exec $2 -- \"$1\""
         let child = try HelperProgram(
             "/bin/sh", ["-c", script, "platter-watch", directory, isByRoot ? "umount -l" : "\(helper) -u -z"],
             environment: [], third: theirs.number,
@@ -135,20 +141,39 @@ public final class FuseMount: Sendable {
     /// Takes the mount away.
     ///
     /// - Parameter lazily: also if files there are open; they work as long as somebody serves the channel.
-    /// - Throws: EBUSY if files are open, EINVAL if it is no mount any more.
+    /// - Throws: EBUSY if files are open, EINVAL if it is no mount any more; ``HelperFailure`` with what `fusermount3`
+    ///   said, if that is something else.
     /// - Context: blocks, not for those who serve.
-    public func unmount(lazily: Bool) throws(SystemError) {
+    public func unmount(lazily: Bool) throws {
+        try Self.unmount(directory, isByRoot: isByRoot, lazily: lazily)
+        letGo()
+    }
+
+    /// Takes a mount away whose server is gone. That somebody else did it meanwhile is no failure of this.
+    /// - Context: blocks.
+    public static func removeDead(at directory: String) {
+        try? unmount(directory, isByRoot: geteuid() == 0, lazily: true)
+    }
+
+    private static func unmount(_ directory: String, isByRoot: Bool, lazily: Bool) throws {
         if isByRoot {
             let result = platter_unmount(directory, lazily ? 1 : 0)
             guard result == 0 else { throw SystemError(errno: -result) }
-        } else {
-            guard let path = HelperProgram.find(Self.helper) else { throw SystemError(errno: ENOENT) }
-            let child = try HelperProgram(
-                path, lazily ? ["-u", "-z", "--", directory] : ["-u", "--", directory], environment: [])
-            let result = child.finish(within: .seconds(10))
-            guard result.status == 0 else { throw SystemError(errno: EBUSY) }
+            return
         }
-        letGo()
+        guard let path = HelperProgram.find(helper) else { throw SystemError(errno: ENOENT) }
+        let child = try HelperProgram(
+            path, lazily ? ["-u", "-z", "--", directory] : ["-u", "--", directory], environment: [],
+            keepsErrors: true)
+        let result = child.finish(within: .seconds(10))
+        guard result.status != 0 else { return }
+        // It ends with 1 whatever the matter is: the system's words at the end of its line tell which.
+        if result.errors.hasSuffix("resource busy") {
+            throw SystemError(errno: EBUSY)
+        }
+        throw HelperFailure(
+            text: result.status < 0
+                ? "\(helper) did not end in time" : result.errors.isEmpty ? "\(helper) failed" : result.errors)
     }
 
     /// It is no mount any more, whoever took it away: the watcher's work is over.

@@ -88,7 +88,7 @@ public final class HelperProgram: @unchecked Sendable {
             _ = platter_wait_program(child, -1)
             status = -1
         }
-        let line = complaint.split(separator: "\n").first.map(String.init) ?? ""
+        let line = complaint.utf8.split { $0 == 10 || $0 == 13 }.first.map { String(decoding: $0, as: UTF8.self) } ?? ""
         return Outcome(status: status, output: written, errors: line)
     }
 

@@ -18,6 +18,12 @@ public enum HostFile {
         public let size: Int64
     }
 
+    /// Whether the path leads to a mount whose server is gone.
+    public static func isDeadMount(_ path: String) -> Bool {
+        var value = stat()
+        return stat(path, &value) != 0 && errno == ENOTCONN
+    }
+
     /// What the path leads to, following links unless told not to; nil when there is nothing.
     public static func status(_ path: String, followingLinks: Bool = true) -> Status? {
         var value = stat()

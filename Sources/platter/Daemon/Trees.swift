@@ -11,9 +11,18 @@ final class Trees: Sendable {
     private let registry: DiskRegistry
     private let logger: Logger
 
+    private struct Entry {
+        /// As the caller said it, until it is mounted.
+        var path: String
+        /// nil: it is being mounted.
+        var tree: TreeMount?
+        /// Somebody takes it away this moment.
+        var isLeaving = false
+    }
     private struct State {
         var next = 1
-        var trees: [String: TreeMount] = [:]
+        var entries: [String: Entry] = [:]
+        var isStopped = false
     }
     private let state = Lock(State())
 
@@ -24,7 +33,8 @@ final class Trees: Sendable {
 
     /// By the order in which they were mounted.
     var models: [MountModel] {
-        state.withLock { $0.trees }.sorted { (Int($0.key) ?? 0) < (Int($1.key) ?? 0) }.map(Trees.model)
+        state.withLock { $0.entries.compactMap { id, entry in entry.tree.map { (id, $0) } } }
+            .sorted { (Int($0.0) ?? 0) < (Int($1.0) ?? 0) }.map { Trees.model($0.0, $0.1) }
     }
 
     private static func model(_ id: String, _ tree: TreeMount) -> MountModel {
@@ -36,50 +46,67 @@ final class Trees: Sendable {
         var options = TreeOptions()
         options.flavour = request.sysroot == true ? .sysroot : .devices
         options.allowsOthers = request.allowOther
-        let id = state.withLock { state in
-            defer { state.next += 1 }
-            return "\(state.next)"
-        }
-        if let taken = models.first(where: { $0.path == request.path }) {
-            throw Problem(.busy, "\(taken.path) is mounted already", errno: "EBUSY")
-        }
+        let id = try reserve(HostFile.canonical(request.path))
         do throws(TreeError) {
-            let ended = Parker()
             let tree = try TreeMount.mount(registry, at: request.path, options) { [self] in
-                ended.raise()
-                let isKnown = state.withLock { $0.trees.removeValue(forKey: id) } != nil
-                if isKnown { logger.warning("somebody unmounted", metadata: ["path": "\(request.path)"]) }
+                let entry = state.withLock { $0.entries.removeValue(forKey: id) }
+                guard let entry, !entry.isLeaving else { return }
+                logger.warning("somebody unmounted", metadata: ["path": "\(entry.path)"])
             }
-            state.withLock { $0.trees[id] = tree }
-            // It may have ended before anybody knew of it.
-            if ended.isRaised { state.withLock { _ = $0.trees.removeValue(forKey: id) } }
+            let isStopped = state.withLock { state in
+                state.entries[id]?.tree = tree
+                return state.isStopped
+            }
+            if isStopped { tree.stop() }
             return Trees.model(id, tree)
         } catch {
+            state.withLock { $0.entries[id] = nil }
             throw Problem(error)
         }
+    }
+
+    /// Has the path for a mount, before it is made: of two that want it one gets it.
+    private func reserve(_ path: String) throws(Problem) -> String {
+        let id = state.withLock { state -> String? in
+            guard !state.isStopped, !state.entries.values.contains(where: { $0.path == path }) else { return nil }
+            defer { state.next += 1 }
+            state.entries["\(state.next)"] = Entry(path: path)
+            return "\(state.next)"
+        }
+        guard let id else { throw Problem(.busy, "\(path) is mounted already", errno: "EBUSY") }
+        return id
     }
 
     /// Takes one away. Blocks.
     func unmount(_ id: String, lazily: Bool) throws(Problem) -> MountModel {
-        guard let tree = state.withLock({ $0.trees[id] }) else {
-            throw Problem(.notFound, "there is no mount '\(id)'", errno: "ENOENT")
+        // In the list until it is gone: nobody mounts there, and the end of the daemon finds it.
+        let (tree, wasLeaving) = state.withLock { state -> (TreeMount?, Bool) in
+            guard let entry = state.entries[id], let tree = entry.tree else { return (nil, false) }
+            state.entries[id]?.isLeaving = true
+            return (tree, entry.isLeaving)
+        }
+        guard let tree else { throw Problem(.notFound, "there is no mount '\(id)'", errno: "ENOENT") }
+        guard !wasLeaving else {
+            throw Problem(.busy, "\(tree.directory) is being unmounted already", errno: "EBUSY")
         }
         do throws(TreeError) {
-            // Out of the list first: who else takes it out is somebody else.
-            state.withLock { _ = $0.trees.removeValue(forKey: id) }
             try tree.unmount(lazily: lazily)
+            state.withLock { $0.entries[id] = nil }
             return Trees.model(id, tree)
         } catch {
-            if !tree.hasEnded { state.withLock { $0.trees[id] = tree } }
+            state.withLock { state in
+                if tree.hasEnded { state.entries[id] = nil } else { state.entries[id]?.isLeaving = false }
+            }
             throw Problem(error)
         }
     }
 
-    /// Takes all away, open files or not. Blocks.
+    /// Takes all away, open files or not, and lets none come. Blocks.
     func stop() {
         let trees = state.withLock { state in
-            defer { state.trees = [:] }
-            return Array(state.trees.values)
+            state.isStopped = true
+            defer { state.entries = [:] }
+            return state.entries.values.compactMap(\.tree)
         }
         for tree in trees { tree.stop() }
     }
