@@ -95,10 +95,12 @@ final class DeviceFile: BioSink, @unchecked Sendable {
         _ unique: UInt64, at offset: UInt64, _ payload: consuming IOBuffer?, count wanted: Int, durable: Bool
     ) {
         let size = bytes
-        if size == 0 { return probe(unique, orElse: FuseErrno.noSpace) }
+        // A disk that is gone hears all that it loses, so that its report is true.
+        let isLost = size == 0 && device.disk.isDead && offset < UInt64(Int64.max)
+        if size == 0, !isLost { return probe(unique, orElse: FuseErrno.noSpace) }
         guard isWritable else { return refuse(unique, FuseErrno.badHandle) }
-        guard offset < size else { return refuse(unique, FuseErrno.noSpace) }
-        let count = Int(min(UInt64(wanted), size - offset))
+        guard offset < size || isLost else { return refuse(unique, FuseErrno.noSpace) }
+        let count = isLost ? wanted : Int(min(UInt64(wanted), size - offset))
         guard count > 0 else { return channel.send(FuseReply.written(unique, 0)) }
         guard let payload else { return refuse(unique, FuseErrno.noMemory) }
         let mayWait = state.withLock { state in

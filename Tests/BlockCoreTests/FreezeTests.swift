@@ -43,6 +43,7 @@ import Testing
         #expect(eventually { disk.freezeDepth == 1 })
         discard(box, 4...4)
         #expect(!freeze.isOver && driver.held == 3)
+        box.use { #expect($0.extents(of: sectors(8, 8)) == .success([DeviceExtent(count: 8, kind: .data)])) }
         driver.answerAll()
         #expect(await freeze.errno() == 0)
         #expect(sink.total == 3)

@@ -50,7 +50,8 @@ public struct Opener: ~Copyable, Sendable {
     /// to take too long there is none any more.
     public var isInline: Bool { core.isInline(.flush, bytes: 0) }
 
-    /// Where a range, relative to the device, is data, hole or zero; covers at least its first sector.
+    /// Where a range, relative to the device, is data, hole or zero; covers at least its first sector. While the disk is
+    /// frozen all of it is data.
     /// - Context: asks the driver, in its style: call it where the driver may run.
     public func extents(of range: SectorRange) -> Result<[DeviceExtent], BlockStatus> {
         core.extents(of: range)

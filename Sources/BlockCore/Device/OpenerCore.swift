@@ -378,7 +378,12 @@ final class OpenerCore: @unchecked Sendable {
         guard range.count > 0, range.fits(in: device.size) else {
             return .failure(queue.gate.isDead ? .gone : beyondEnd)
         }
-        guard let ticket = queue.gate.enter() else { return .failure(queue.gate.isDead ? .gone : .again) }
+        guard let ticket = queue.gate.enter() else {
+            guard !queue.gate.isDead else { return .failure(.gone) }
+            guard !isOfAnotherMedium else { return .failure(.noMedium) }
+            // Frozen: whoever asks is not made to wait for a word, and data is never wrong.
+            return .success([DeviceExtent(count: range.count, kind: .data)])
+        }
         defer { _ = ticket }
         guard let driver = queue.driver else { return .failure(.gone) }
         var rest = range.count

@@ -154,6 +154,8 @@ public final class Disk: Sendable {
     public var lifeState: DiskState { state.withLock { $0.lifecycle.state } }
     /// 512-byte sectors; 0 once it is dead.
     public var capacity: UInt64 { queue.capacity }
+    /// Whether its gate is shut for good: a removal was accepted, and no I/O reaches the driver any more.
+    public var isDead: Bool { queue.gate.isDead }
     /// Whether writes are refused.
     public var isReadOnly: Bool { readOnly.load(ordering: .relaxed) }
     /// The whole disk as a device.

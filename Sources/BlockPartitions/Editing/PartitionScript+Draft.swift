@@ -11,6 +11,10 @@ extension PartitionScript {
         on source: inout some PartitionSource, shape: DiskShape, keepsTable: Bool = true,
         using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> PartitionTableDraft {
+        // Nothing at all is a pipe that broke more often than a wish.
+        guard !lines.isEmpty || label != nil else {
+            throw TableEditError("the script describes nothing: an empty table is 'label: gpt' or 'label: dos'")
+        }
         var shape = shape
         if let sectorSize, sectorSize != shape.blockSize {
             throw TableEditError("the script is for sectors of \(sectorSize) bytes, the disk has \(shape.blockSize)")

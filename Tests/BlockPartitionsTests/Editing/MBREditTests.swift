@@ -80,6 +80,9 @@ struct MBREditTests {
         #expect(refusal { $0.type = "00" }.contains("no partition"))
         #expect(refusal { $0.number = 9 }.contains("number 8, not 9"))
         #expect(edited.refusal(.delete([2]))?.contains("delete those first") == true)
+        for script in ["", "\n# nothing\n", "unit: sectors\n"] {
+            #expect(edited.refusal(.apply(script))?.contains("describes nothing") == true)
+        }
         #expect(edited.refusal(.resize(2, 4096))?.contains("no longer lie") == true)
         #expect(edited.refusal(.rename(1, "x"))?.contains("no names") == true)
         try edited.edit(.delete([2, 7, 6, 5]))
