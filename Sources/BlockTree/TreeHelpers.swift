@@ -27,6 +27,8 @@ final class TreeHelpers: Sendable {
         var idle = 0
         /// Threads that run something about a disk.
         var busy = 0
+        /// Threads that run something.
+        var running = 0
 
         /// Whether a thread may run the next job for that disk.
         func mayRun(_ disk: UInt64) -> Bool {
@@ -41,7 +43,10 @@ final class TreeHelpers: Sendable {
         /// How somebody comes to run what is ready.
         mutating func help() -> Wish {
             guard next != nil else { return .nothing }
-            if idle >= ready.count || threads >= TreeHelpers.threadsMax { return .ring }
+            // Those that neither run anything nor wait are about to look.
+            let looking = threads - idle - running
+            if looking >= ready.count { return .nothing }
+            if looking + idle >= ready.count || threads >= TreeHelpers.threadsMax { return .ring }
             threads += 1
             return .thread
         }
@@ -97,7 +102,6 @@ final class TreeHelpers: Sendable {
                 done(disk)
                 continue
             }
-            state.withLock { $0.idle += 1 }
             bell.wait(after: heard, until: Instant.now + Self.idleTime)
             let goesOn = state.withLock { state in
                 state.idle -= 1
@@ -111,6 +115,7 @@ final class TreeHelpers: Sendable {
         }
     }
 
+    /// What a thread runs next; nil: nothing, and it is idle now.
     private func take() -> (disk: UInt64, job: Job, wish: Wish)? {
         state.withLock { state in
             while let next = state.next {
@@ -123,9 +128,11 @@ final class TreeHelpers: Sendable {
                 let job = line.jobs.removeFirst()
                 line.running += 1
                 state.lines[disk] = line
+                state.running += 1
                 if disk != 0 { state.busy += 1 }
                 return (disk, job, state.help())
             }
+            state.idle += 1
             return nil
         }
     }
@@ -133,6 +140,7 @@ final class TreeHelpers: Sendable {
     private func done(_ disk: UInt64) {
         state.withLock { state in
             state.lines[disk]?.running -= 1
+            state.running -= 1
             if disk != 0 { state.busy -= 1 }
             if state.lines[disk]?.jobs.isEmpty == false {
                 // This thread takes it, or another one that is before it.

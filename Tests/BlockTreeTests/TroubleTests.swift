@@ -149,7 +149,15 @@ import Testing
         let disk = try await kernel.add(TreeDriver())
         #expect(kernel.open("dev/pl0").error == 0)
         let gate = Parker()
-        while kernel.session.helpers.run(for: disk.identity, { gate.wait() }) {}
+        let begun = Counter()
+        let hang: @Sendable () -> Void = {
+            begun.add()
+            gate.wait()
+        }
+        // Only when both of its threads hang does nobody make room in the line any more.
+        for _ in 0..<2 { kernel.session.helpers.run(for: disk.identity, hang) }
+        #expect(eventually { begun.value == 2 })
+        while kernel.session.helpers.run(for: disk.identity, hang) {}
         kernel.session.stop()
         #expect(eventually { disk.openers.isEmpty })
         gate.raise()
