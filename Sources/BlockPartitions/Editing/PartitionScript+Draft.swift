@@ -12,7 +12,7 @@ extension PartitionScript {
         using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> PartitionTableDraft {
         // Nothing at all is a pipe that broke more often than a wish.
-        guard !lines.isEmpty || label != nil else {
+        guard !isEmpty else {
             throw TableEditError("the script describes nothing: an empty table is 'label: gpt' or 'label: dos'")
         }
         var shape = shape
@@ -33,6 +33,11 @@ extension PartitionScript {
             }
         }
         return draft
+    }
+
+    private var isEmpty: Bool {
+        lines.isEmpty && label == nil && identity == nil && entryCount == nil && sectorSize == nil
+            && firstBlock == nil && lastBlock == nil
     }
 
     private func begin(

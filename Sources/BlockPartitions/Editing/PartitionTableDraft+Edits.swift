@@ -127,9 +127,13 @@ extension PartitionTableDraft {
             }
         }
         // No sum of what follows can overflow.
-        if let asked = [wish.start, wish.count].compactMap({ $0 }).max(), asked > shape.blocks {
+        if let count = wish.count, count > shape.blocks {
             throw TableEditError(
-                "there is no room at or for \(asked) blocks: the disk has \(shape.blocks)", isNoRoom: true)
+                "there is no room for \(text(count)): the disk has \(text(shape.blocks))", isNoRoom: true)
+        }
+        if let start = wish.start, start > shape.blocks {
+            throw TableEditError(
+                "block \(start) does not lie on the disk, which has \(shape.blocks)", isNoRoom: true)
         }
         guard let start = wish.start else { return try place(wish.count, isLogical: isLogical) }
         guard let gap = gaps(isLogical: isLogical).first(where: { $0.contains(start) }) else {
