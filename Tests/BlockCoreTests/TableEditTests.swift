@@ -88,12 +88,14 @@ private func raised(_ parker: Parker) async {
         let driver = EditedDriver()
         let disk = try await Self.disk(registry, driver)
         let first = try disk.partitions[0].open(.read, as: tester, sink: CountingSink())
-        do {
-            _ = try await disk.editTable(.delete([1]))
-            Issue.record("an open partition is deleted")
-        } catch {
-            #expect(error.errno == 16 && error.openers.map(\.device) == ["pl0p1"])
-            #expect(error.reason.contains("pl0 is not edited: pl0p1 would change or vanish and is open"))
+        for isDryRun in [true, false] {
+            do {
+                _ = try await disk.editTable(.delete([1]), isDryRun: isDryRun)
+                Issue.record("an open partition is deleted")
+            } catch {
+                #expect(error.errno == 16 && error.openers.map(\.device) == ["pl0p1"])
+                #expect(error.reason.contains("pl0 is not edited: pl0p1 would change or vanish and is open by test;"))
+            }
         }
         #expect(driver.log.withLock { $0 } == [])
         // The other one is nobody's.

@@ -147,6 +147,8 @@ test_a_disk_of_the_daemon_is_edited_and_its_partitions_follow() {
     open_client 1 pl0p1
     expect 75 platter partition delete pl0 1 --json
     equal "$(jq -r '[.errno, .openers[0].device] | join(" ")' "$dir/out")" 'EBUSY pl0p1' 'who is in the way'
+    expect 75 platter partition delete pl0 1 --dry-run
+    says "is open by nbd python3"
     expect 0 platter partition delete pl0 2 --dry-run
     says 'would write 512 bytes at 512: primary GPT header'
     expect 0 platter list --json

@@ -222,26 +222,11 @@ extension Disk {
         let going = change.going
         // Decided before anything is touched; unlisting in the same section keeps new openers out.
         let inTheWay = state.withLock { state -> [OpenerRecord] in
-            let open = state.publicOpeners.filter { opener in
-                if going.contains(where: { $0 === opener.device }) { return true }
-                guard !change.changesNothing || writing != nil, opener.device.partitionNumber == 0 else { return false }
-                let claim = opener.standing.withLock { $0.claimant }
-                return claim != nil && claim != claimant
-            }
-            guard open.isEmpty else { return open.map(\.currentRecord) }
-            takeOut(going, &state)
-            return []
+            let found = openers(inTheWayOf: change, claimant, isEdit: writing != nil, state)
+            if found.isEmpty { takeOut(going, &state) }
+            return found
         }
-        guard inTheWay.isEmpty else {
-            let names = Set(inTheWay.map(\.device)).sorted().joined(separator: ", ")
-            let verb = writing == nil ? "rescanned" : "edited"
-            throw DiskError(
-                errno: DiskError.busy, disk: name, sequence: sequence,
-                reason: inTheWay.contains { $0.device == name }
-                    ? "\(name) is not \(verb): it is claimed as a whole, and its partitions would change"
-                    : "\(name) is not \(verb): \(names) would change or vanish and is open; close it first",
-                openers: inTheWay)
-        }
+        try refuse(inTheWay, isEdit: writing != nil)
         for partition in going { registry.unpublish(partition) }
         let (scan, failure) = written(scan, by: writing)
         let (now, warnings) = makePartitions(scan, keeping: change.kept)
@@ -257,6 +242,37 @@ extension Disk {
         return RescanReport(
             table: scan.table?.rawValue, partitions: now.count, added: added.map(\.name), removed: going.map(\.name),
             warnings: warnings)
+    }
+
+    /// Whether an edit that leads to this table would be refused now: the same decision, and nothing is touched.
+    func checkNobodyIsInTheWay(of scan: PartitionScan) throws(DiskError) {
+        let change = TableChange(partitions, scan)
+        try refuse(state.withLock { openers(inTheWayOf: change, nil, isEdit: true, $0) }, isEdit: true)
+    }
+
+    /// Under the lock.
+    private func openers(
+        inTheWayOf change: TableChange, _ claimant: ClaimTable.Claimant?, isEdit: Bool, _ state: State
+    ) -> [OpenerRecord] {
+        state.publicOpeners.filter { opener in
+            if change.going.contains(where: { $0 === opener.device }) { return true }
+            guard !change.changesNothing || isEdit, opener.device.partitionNumber == 0 else { return false }
+            let claim = opener.standing.withLock { $0.claimant }
+            return claim != nil && claim != claimant
+        }.map(\.currentRecord)
+    }
+
+    private func refuse(_ inTheWay: [OpenerRecord], isEdit: Bool) throws(DiskError) {
+        guard !inTheWay.isEmpty else { return }
+        let verb = isEdit ? "edited" : "rescanned"
+        let names = Set(inTheWay.map(\.device)).sorted().joined(separator: ", ")
+        let who = inTheWay.map(\.who).joined(separator: ", ")
+        throw DiskError(
+            errno: DiskError.busy, disk: name, sequence: sequence,
+            reason: inTheWay.contains { $0.device == name }
+                ? "\(name) is not \(verb): it is claimed as a whole by \(who), and its partitions would change"
+                : "\(name) is not \(verb): \(names) would change or vanish and is open by \(who); close it first",
+            openers: inTheWay)
     }
 
     /// What is on the disk after the writing: what was meant, or what is found where that failed.

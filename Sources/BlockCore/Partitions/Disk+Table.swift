@@ -20,7 +20,7 @@ extension Disk {
     /// next begins, so that the disk has a table at each moment. Where a write fails, the partitions are what is found.
     ///
     /// - Parameter isDryRun: says what would be written, and writes nothing. It is refused as the edit would be, but for
-    ///   partitions that are open.
+    ///   a disk that is read-only.
     /// - Throws: EINVAL for an edit that cannot be, ENOSPC where there is no room, EBUSY with the openers in the way, EPERM
     ///   on a read-only disk, EIO when the disk cannot be read or written by the deadline, ENODEV when it is gone.
     public func editTable(
@@ -57,10 +57,13 @@ extension Disk {
             if device.hasTimedOut { throw unwritten("its driver does not answer", DiskError.ioError) }
             throw unwritten(error.reason, error.isNoRoom ? 28 : DiskError.invalid)
         }
-        guard !isDryRun else { return TableEditReport(change: change) }
         let makesDevices = deviceLimit > 1 && state.withLock { $0.scansPartitions }
         // Where no devices come of a table, those that are there may be in the way, and a claim on the whole disk is.
         let scan = makesDevices ? change.scan : withoutNews(change.scan, before: scanPartitions(&device))
+        guard !isDryRun else {
+            try checkNobodyIsInTheWay(of: scan)
+            return TableEditReport(change: change)
+        }
         let rescan = try apply(scan, claimant: nil) {
             [device] () throws(DiskError) in try self.write(change.groups, through: device)
         }

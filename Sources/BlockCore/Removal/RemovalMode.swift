@@ -76,6 +76,13 @@ public struct OpenerRecord: Sendable, Codable, Equatable {
     public var inFlight: Int
     /// Who claims it through this handle: the disk that stands on it, for example.
     public var holder: String?
+
+    /// In a few words of a line: `fuse bash[277]`.
+    var who: String {
+        let process = identity.process.map { "[\($0)]" } ?? ""
+        let words = [identity.kind, (identity.program ?? "") + process, holder ?? ""].filter { !$0.isEmpty }
+        return words.joined(separator: " ")
+    }
 }
 
 /// What a removal did, truthfully (R9).
