@@ -14,13 +14,17 @@ import Testing
 
     @Test func `every route is in it, and everything in it is a route`() throws {
         let paths = try #require(try document()["paths"])
-        let served = Set(ControlRoute.allCases.map { "\($0.method) \($0.path)" })
+        let served = Set(ControlRoute.all.map { "\($0.method) \($0.path)" })
         var described: Set<String> = []
         for path in paths.keys {
             for method in paths[path]?.keys ?? [] { described.insert("\(method.uppercased()) \(path)") }
         }
         #expect(served == described)
-        #expect(served.count == ControlRoute.allCases.count)
+        #expect(served.count == ControlRoute.all.count)
+        let operations = paths.keys.flatMap { path in
+            (paths[path]?.keys ?? []).compactMap { paths[path]?[$0]?["operationId"]?.string }
+        }
+        #expect(Set(operations).count == served.count, "each operation has a name of its own")
     }
 
     @Test func `every reference leads somewhere, and every schema is used`() throws {
@@ -50,7 +54,7 @@ import Testing
 
     @Test func `routes that change a disk take If-Match`() throws {
         let paths = try #require(try document()["paths"])
-        for route in ControlRoute.allCases {
+        for route in ControlRoute.all {
             let operation = paths[route.path]?[route.method.lowercased()]
             let takes = operation?["parameters"]?.text().contains("IfMatch") ?? false
             #expect(takes == route.honoursIfMatch, "\(route.path)")
@@ -88,6 +92,7 @@ import Testing
         ("AttributeList", { try tree(Samples.attributes) }),
         ("Attribute", { try tree(Samples.attributes.attributes.first) }),
         ("WriteAttribute", { try tree(AttributeRequest(path: "size", value: "8")) }),
+        ("StoppedTrace", { try tree(Samples.stoppedTrace) }),
         ("TableEdit", { try tree(Samples.tableEdit) }), ("TableChange", { try tree(Samples.tableChange) }),
         ("AddExport", { try tree(ExportRequest(device: "pl0", kind: "nbd", parameters: [:])) }),
     ]

@@ -72,6 +72,7 @@ enum Samples {
         disk: "sd0", diskseq: 8, size: 1 << 20, table: "gpt", partitions: ["sd0p1"], warnings: ["w"],
         unflushedBytes: 512,
         openers: [opener])
+    static let stoppedTrace = StoppedTrace(device: "pl0", wasTraced: true)
     static let quarantine = QuarantineList(
         quarantine: [QuarantineModel(disk: "pl0", diskseq: 7, driver: "null", ios: 3, bytes: 12_288, since: 1.5)])
     static let health = HealthModel(

@@ -138,6 +138,12 @@ public struct StoppedTrace: Codable, Sendable, Equatable {
     /// Whether one ran.
     public var wasTraced: Bool
 
+    /// From both.
+    public init(device: String, wasTraced: Bool) {
+        self.device = device
+        self.wasTraced = wasTraced
+    }
+
     enum CodingKeys: String, CodingKey {
         case device
         case wasTraced = "was_traced"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The description of the control interface, in OpenAPI 3.1: written by hand, served at `/openapi.json`, and tested
-/// against ``ControlRoute`` and the models in both directions. Its parts stand in files of their own, by area.
+/// The description of the control interface, in OpenAPI 3.1, served at `/openapi.json`. Its paths are made of the routes,
+/// ``ControlRoute``; its schemas are written by hand, in files of their own by area, and tested against the models in
+/// both directions.
 public enum OpenAPIDocument {
     /// The document.
     public static let text = [
-        beginning, [diskPaths, attributePaths, changePaths, servicePaths].joined(separator: ",\n"), middle,
+        beginning, paths, middle,
         [diskSchemas, tableSchemas, attributeSchemas, requestSchemas, answerSchemas].joined(separator: ",\n"), ending,
     ].joined(separator: "\n")
 

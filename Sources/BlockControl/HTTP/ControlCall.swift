@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Hummingbird
+internal import HummingbirdCore
+internal import NIOCore
+
+/// A request as the routes see it.
+struct ControlCall: Sendable {
+    let request: Request
+    let context: ControlContext
+
+    /// The disk, partition or pattern in the path, as it was meant: `ram%2A` is `ram*`.
+    var name: String { ControlCall.unescaped(context.parameters.get("name") ?? "") }
+
+    /// The number in the path.
+    var id: String { context.parameters.get("id") ?? "" }
+
+    /// A value of the query.
+    func query(_ key: String) -> String? { request.uri.queryParameters[key[...]].map(String.init) }
+
+    /// Whether the query has `key=1`.
+    func isSet(_ key: String) -> Bool { query(key) == "1" }
+
+    /// The document in the body. No body at all is an empty document: every field may then be missing.
+    func body<Value: Decodable>(_: Value.Type = Value.self) async throws -> Value {
+        var request = request
+        var buffer = try await request.collectBody(upTo: context.maxUploadSize)
+        let bytes = buffer.readBytes(length: buffer.readableBytes) ?? []
+        return try ControlJSON.decode(Value.self, from: bytes.isEmpty ? Array("{}".utf8) : bytes)
+    }
+
+    /// The disk that is meant; nil: whichever has the name.
+    func ifMatch() throws -> DiskTag? {
+        guard let text = request.headers[.ifMatch], text != "*" else { return nil }
+        guard let tag = DiskTag(text) else {
+            throw Problem(.usage, "If-Match has no tag of a disk: '\(text)'", errno: "EINVAL")
+        }
+        return tag
+    }
+
+    /// Calls this once the caller has hung up, also while nothing is written to him.
+    func whenGone(_ body: @escaping @Sendable () -> Void) {
+        context.channel.closeFuture.whenComplete { _ in body() }
+    }
+
+    private static func unescaped(_ text: String) -> String {
+        var rest = Array(text.utf8)[...]
+        var bytes: [UInt8] = []
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(2)
+            guard byte == UInt8(ascii: "%"), digits.count == 2,
+                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            else {
+                bytes.append(byte)
+                continue
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
