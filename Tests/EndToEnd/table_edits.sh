@@ -99,6 +99,27 @@ test_a_table_in_blocks_of_4096_bytes_is_read_by_libblkid() {
 
 # What sfdisk makes of a random script is what we make of it, and of its dump.
 # limit scripts_mean_what_they_mean_to_sfdisk 120
+# What the tools make on a whole disk is not lost to a table that somebody wants there; with their own words for it.
+test_what_a_whole_disk_holds_is_spared() {
+    need mkfs.minix mkfs.bfs mkfs.ext2 mkfs.ext4 mkfs.xfs mkfs.btrfs mkswap blkid
+    local make
+    for make in 'mkfs.minix' 'mkfs.minix -3' mkfs.bfs 'mkfs.ext2 -q' 'mkfs.ext4 -q -b 4096' 'mkfs.xfs -q' 'mkfs.btrfs -q' \
+        'mkswap' 'mkswap -p 65536'; do
+        rm -f "$dir/disk"
+        truncate -s 400M "$dir/disk"
+        $make "$dir/disk" >"$dir/said" 2>&1 || fail "$make: $(tail -n 1 "$dir/said")"
+        blkid -p "$dir/disk" >/dev/null || fail "blkid does not know what $make makes"
+        cp --sparse=always "$dir/disk" "$dir/before"
+        for verb in 'create --table gpt' 'create --table dos' 'create --size 10M'; do
+            # shellcheck disable=SC2086
+            expect 64 platter partition ${verb/ / $dir/disk }
+            says '--force writes over it'
+        done
+        cmp "$dir/disk" "$dir/before" || fail "what $make made was written over"
+        expect 0 platter partition create "$dir/disk" --table gpt --force
+    done
+}
+
 test_scripts_mean_what_they_mean_to_sfdisk() {
     need sfdisk
     local seed label round count types=(L S U R V)

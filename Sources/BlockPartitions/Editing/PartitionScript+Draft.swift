@@ -21,8 +21,13 @@ extension PartitionScript {
         }
         if let grain { shape.grain = max(grain / UInt64(shape.blockSize), 1) }
         var draft = try begin(&source, shape, keepsTable, using: &generator)
-        if draft.label == .dos, entryCount != nil || lines.contains(where: { $0.uuid != nil || $0.name != nil }) {
-            throw TableEditError("an MBR has no table-length, and its partitions no uuid or name")
+        if draft.label == .dos {
+            guard entryCount == nil, firstBlock == nil, lastBlock == nil else {
+                throw TableEditError("an MBR has no table-length, first-lba or last-lba")
+            }
+            guard lines.allSatisfy({ $0.uuid == nil && $0.name == nil }) else {
+                throw TableEditError("the partitions of an MBR have no uuid or name")
+            }
         }
         for line in lines {
             do throws(TableEditError) {
@@ -81,9 +86,6 @@ extension PartitionScript {
             try limit(&form, min(least, form.firstUsable)...max(most, form.firstUsable))
             draft.form = .gpt(form)
         case .dos(var form):
-            guard firstBlock == nil, lastBlock == nil else {
-                throw TableEditError("an MBR has no first-lba or last-lba")
-            }
             if let identity { form.record.put(try MBRForm.signature(identity), at: 0x1B8) }
             draft.form = .dos(form)
         }

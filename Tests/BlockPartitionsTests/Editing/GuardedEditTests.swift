@@ -42,6 +42,35 @@ struct GuardedEditTests {
         for edit in Self.forced { #expect(edited.refusal(edit) == nil, "\(edit)") }
     }
 
+    /// Byte offsets on a disk of that many sectors, from the layouts of the formats themselves.
+    @Test(arguments: [204_800, 204_807, 204_899] as [UInt64]) func `what has its mark at the end, whatever the size`(
+        _ sectors: UInt64
+    ) {
+        let raid: [UInt8] = [0xFC, 0x4E, 0x2B, 0xA9]
+        let pair: [UInt8] = [0, 0, 0, 7] + Array("version".utf8)
+        let bytes = sectors * 512
+        let labels = [0, 262_144, bytes / 262_144 * 262_144 - 524_288, bytes / 262_144 * 262_144 - 262_144]
+        let marks: [(UInt64, [UInt8], String)] =
+            [
+                (bytes / 65536 * 65536 - 65536, raid, "RAID"), ((sectors - 16) / 8 * 8 * 512, raid, "RAID"),
+                (bytes - 512, [0xDE, 0x11, 0xDE, 0x11], "DDF"),
+                (bytes - 1024, Array("Intel Raid ISM Cfg Sig. 1.3.00".utf8), "Intel"),
+            ] + labels.map { ($0 + 16384 + 20, pair, "ZFS") }
+        for (offset, mark, word) in marks {
+            var edited = EditedDisk(capacity: sectors)
+            edited.disk.write(mark, sector: offset / 512, offset: Int(offset % 512))
+            for edit in Self.edits { #expect(edited.refusal(edit)?.contains(word) == true, "\(edit), \(offset)") }
+            for edit in Self.forced { #expect(edited.refusal(edit) == nil, "\(edit), \(offset)") }
+        }
+    }
+
+    @Test func `a disk too small to have an end of that kind`() {
+        for sectors in [1, 7, 15, 17, 127] as [UInt64] {
+            var edited = EditedDisk(capacity: sectors)
+            #expect(edited.refusal(.make(.dos, isForced: false)) == nil, "\(sectors)")
+        }
+    }
+
     @Test(arguments: [false, true]) func `a FAT on the whole disk`(_ hasOddSlots: Bool) throws {
         var edited = EditedDisk(TestDisk([], signature: 0))
         edited.disk.write([0xEB, 0x3C, 0x90] + Array("mkfs.fat".utf8), sector: 0)

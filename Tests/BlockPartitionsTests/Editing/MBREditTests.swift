@@ -245,7 +245,8 @@ struct ScriptTests {
         try edited.edit(.make(.dos, isForced: true))
         try edited.edit(.apply("label-id: 0x00C0FFEE\nsize=1M"))
         #expect(edited.disk.scan().tableID == "00c0ffee")
-        #expect(edited.refusal(.apply("first-lba: 5000\nsize=1M"))?.contains("an MBR has no first-lba") == true)
+        #expect(edited.refusal(.apply("first-lba: 5000\nsize=1M"))?.contains("first-lba") == true)
+        #expect(edited.refusal(.apply("label: dos\nlast-lba: 5000\nsize=1M"))?.contains("last-lba") == true)
         #expect(edited.refusal(.apply("label-id: x\nsize=1M"))?.contains("8 hex digits") == true)
     }
 
