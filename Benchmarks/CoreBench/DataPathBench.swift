@@ -123,6 +123,17 @@ final class Rig: @unchecked Sendable {
     }
 }
 
+extension Rig {
+    /// Writes an image of whole pages to the start of the disk.
+    func write(_ image: [UInt8]) {
+        for page in 0..<image.count / 4096 {
+            sink.memory(0).copy(from: Array(image[page * 4096..<(page + 1) * 4096]))
+            opener.submit(
+                .write, SectorRange(start: UInt64(page) * 8, count: 8), data: .borrowed(sink.memory(0)), token: 0)
+        }
+    }
+}
+
 /// One I/O through the core, in this process.
 enum DataPathBench {
     static let operations = 2048
