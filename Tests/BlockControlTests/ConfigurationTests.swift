@@ -16,6 +16,7 @@ import platter
                 log-level = "debug"
                 hotplug = "bin/helper"
                 hotplug-timeout = "5s"
+                stop-timeout = "10s"
 
                 [[disk]]
                 driver = "ram"
@@ -28,6 +29,7 @@ import platter
                 sector-size = 4096
                 """, file: "/etc/f")
         #expect(configuration.hotplug == "/etc/bin/helper" && configuration.hotplugTimeout == "5s")
+        #expect(configuration.stopTimeout == "10s")
         #expect(configuration.socket == "/run/x.sock")
         #expect(configuration.nbd == ["unix:/run/n.sock", "tcp:127.0.0.1:10809"])
         #expect(configuration.metricsAreOpen == true)

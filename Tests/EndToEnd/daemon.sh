@@ -46,6 +46,23 @@ test_a_second_term_cuts() {
 }
 is_full() { platter show n0 --json | jq -e '[.holders[].in_flight] | add == 8'; }
 
+# Each disk of a stack on a driver that answers nothing flushes in vain: they share one clock, not one each.
+test_term_has_one_clock_for_a_whole_stack() {
+    start_daemon null name=n0 size=1G answer=off partscan=off --stop-timeout 5s
+    local level
+    for level in 1 2 3; do expect 0 platter add linear "name=n$level" "lower=n$((level - 1))" partscan=off; done
+    open_client 0 n3
+    # Its answer is not waited for.
+    printf 'write 0 4096 7\n' >&20
+    wait_for 10 'the write is at the driver' is_at_driver
+    kill -TERM "$daemon_pid"
+    ended 16 "$daemon_pid"
+    daemon_pid=
+    ((status == 4)) || fail "status $status where something is owed: $(tail -n 1 "$daemon_log")"
+    equal "$(grep -c 'disk removed' "$daemon_log")" 4 'removed disks'
+}
+is_at_driver() { platter show n0 --json | jq -e '[.holders[].in_flight] | add == 1'; }
+
 test_a_second_daemon_is_refused() {
     start_daemon ram name=pl0 size=16M
     expect 75 "$PLATTER" serve --config "$dir/empty.toml" ram name=pl1 size=16M

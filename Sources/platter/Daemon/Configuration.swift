@@ -48,6 +48,7 @@ package struct Configuration: Sendable, Equatable {
     package var hotplug: String?
     package var hotplugTimeout: String?
     package var mediaPoll: String?
+    package var stopTimeout: String?
     package var mount: [String]?
     package var disks: [DiskPlan] = []
     package var providers: [ProviderPlan] = []
@@ -56,7 +57,7 @@ package struct Configuration: Sendable, Equatable {
 
     static let serveKeys = [
         "socket", "nbd", "http", "token-file", "metrics-open", "log-level", "hotplug", "hotplug-timeout",
-        "media-poll", "mount",
+        "media-poll", "stop-timeout", "mount",
     ]
 
     /// Where the file is when none is named.
@@ -154,6 +155,7 @@ package struct Configuration: Sendable, Equatable {
                 hotplug = HostFile.absolute(path.hasPrefix("/") ? path : reader.directory + "/" + path)
             case "hotplug-timeout": hotplugTimeout = try one()
             case "media-poll": mediaPoll = try one()
+            case "stop-timeout": stopTimeout = try one()
             case "mount":
                 mount = try reader.texts(value, key, in: "serve", 0)
                     .map { $0.hasPrefix("/") ? $0 : reader.directory + "/" + $0 }

@@ -216,7 +216,9 @@ final class Daemon: Sendable {
         plan.manager.notify("STOPPING=1")
         let names = registry.disks.map(\.name).joined(separator: " ")
         if !names.isEmpty {
-            logger.info("removing disks, for up to 30 s; another signal cuts them", metadata: ["disks": "\(names)"])
+            let limit = Units.seconds(plan.stopTimeout.asSeconds)
+            logger.info(
+                "removing disks, for up to \(limit); another signal cuts them", metadata: ["disks": "\(names)"])
         }
         await control.stopListening()
         nbd.stopListening()
@@ -224,14 +226,14 @@ final class Daemon: Sendable {
             for await end in ends {
                 guard case .signal = end else { continue }
                 logger.warning("cutting")
-                await removeAll(.surprise)
+                await removeAll(.surprise, within: .seconds(1))
             }
         }
         // One that hangs in its driver's making holds up nobody's flush.
         if await !isDone(within: .seconds(5), { [makers] in await makers.removeAll() }) {
             logger.warning("a disk that is being made is not waited for")
         }
-        let status = await removeAll(.hard)
+        let status = await removeAll(.hard, within: plan.stopTimeout)
         if let helper {
             // It hears of the end, too, as far as it keeps up.
             _ = await registry.events.settle(within: .seconds(5))
@@ -274,25 +276,27 @@ final class Daemon: Sendable {
         return false
     }
 
-    /// What stands on others before those: its flush goes through them.
+    /// What stands on others before those: its flush goes through them. One clock for all, whatever stands on what: a
+    /// manager kills who takes longer. Those below a disk that used it up are left a second each.
     @discardableResult
-    private func removeAll(_ mode: RemovalMode) async -> ExitStatus {
+    private func removeAll(_ mode: RemovalMode, within limit: Duration) async -> ExitStatus {
         var status = ExitStatus.done
+        let end = Instant.now + limit
         var left = registry.disks(hidden: true)
         while !left.isEmpty {
             let held = left.flatMap { disk in disk.lowers.map { ObjectIdentifier($0.disk) } }
             let wave = left.filter { !held.contains(ObjectIdentifier($0)) }
-            status = status.and(await remove(wave.isEmpty ? left : wave, mode))
+            status = status.and(await remove(wave.isEmpty ? left : wave, mode, max(end - .now, .seconds(1))))
             left.removeAll { disk in wave.isEmpty || wave.contains { $0 === disk } }
         }
         return status
     }
 
-    private func remove(_ disks: [Disk], _ mode: RemovalMode) async -> ExitStatus {
+    private func remove(_ disks: [Disk], _ mode: RemovalMode, _ limit: Duration) async -> ExitStatus {
         await withTaskGroup(of: ExitStatus.self) { group in
             for disk in disks {
                 group.addTask { [logger] in
-                    let outcome = await disk.remove(mode, deadline: nil, wait: true)
+                    let outcome = await disk.remove(mode, deadline: limit, wait: true)
                     guard case .removed(let report) = outcome else { return .done }
                     logger.notice(
                         "disk removed",

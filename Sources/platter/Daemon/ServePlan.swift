@@ -20,6 +20,8 @@ struct ServePlan: Sendable {
     var mounts: [String]
     /// How often removable media are looked for; 0: never.
     var mediaPollMilliseconds: Int
+    /// How long the removal of all disks may take at the end.
+    var stopTimeout: Duration
     var command: String?
     /// The program that is called for each event, and how long one call may take.
     var hotplug: (program: String, limit: Duration)?
@@ -57,6 +59,7 @@ struct ServePlan: Sendable {
         hotplug = try ServePlan.hotplug(verb, configuration)
         metricsAreOpen = verb.metricsOpen || configuration.metricsAreOpen ?? false
         mediaPollMilliseconds = try ServePlan.mediaPoll(verb, configuration)
+        stopTimeout = try ServePlan.stopTimeout(verb, configuration)
         providers = configuration.providers
         mounts = (verb.mount.isEmpty ? configuration.mount ?? [] : verb.mount).map { HostFile.canonical($0) }
         disks = configuration.disks
@@ -94,6 +97,14 @@ struct ServePlan: Sendable {
                 throw Problem(.usage, "\(option)=\(text) is not between 1ms and 24h; 0 is never", errno: "EINVAL")
             }
             return Int(milliseconds)
+        }
+    }
+
+    private static func stopTimeout(_ verb: ServeVerb, _ configuration: Configuration) throws(Problem) -> Duration {
+        try configuration.locating("stop-timeout", unless: verb.stopTimeout != nil) { () throws(Problem) in
+            guard let text = verb.stopTimeout ?? configuration.stopTimeout else { return .seconds(30) }
+            let option = verb.stopTimeout == nil ? "stop-timeout" : "--stop-timeout"
+            return try Units.duration(text, option: option)
         }
     }
 

@@ -13,7 +13,7 @@ struct ServeVerb: AsyncParsableCommand {
             platter serve ram size=64M --run 'nbdinfo "$uri"'
             nbdinfo -- [ platter serve ram size=64M ]
 
-            SIGTERM flushes and removes the disks and ends; a second one cuts.
+            SIGTERM flushes and removes the disks and ends, after --stop-timeout at the latest; a second one cuts.
             """)
 
     @Option(help: ArgumentHelp("The configuration file.", valueName: "file"))
@@ -48,6 +48,12 @@ struct ServeVerb: AsyncParsableCommand {
             "How often devices with removable media are asked for changes that they do not tell of, such as 2s; 0 is "
                 + "never, and what holds if it is not given.", valueName: "time"))
     var mediaPoll: String?
+    @Option(
+        name: .customLong("stop-timeout"),
+        help: ArgumentHelp(
+            "How long all disks together may take to flush and to answer when the daemon ends; 30s if it is not given.",
+            valueName: "time"))
+    var stopTimeout: String?
     @Option(
         help: ArgumentHelp(
             "Show the disks as files under an empty directory; may be repeated.", valueName: "directory"),
