@@ -27,16 +27,23 @@ var targets: [Target] = [
     .target(name: "BlockDrivers", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: checked),
     .target(name: "BlockNBD", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: checked),
     .target(name: "BlockTree", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: checked),
-    .testTarget(name: "BlockSystemTests", dependencies: ["BlockSystem"], swiftSettings: settings),
-    .testTarget(name: "BlockPartitionsTests", dependencies: ["BlockPartitions"], swiftSettings: settings),
-    .testTarget(name: "BlockCoreTests", dependencies: ["BlockCore", "BlockSystem"], swiftSettings: settings),
+    .target(
+        name: "TestSupport", dependencies: ["BlockCore", "BlockSystem"], path: "Tests/TestSupport",
+        swiftSettings: settings),
+    .testTarget(name: "BlockSystemTests", dependencies: ["TestSupport", "BlockSystem"], swiftSettings: settings),
     .testTarget(
-        name: "BlockDriversTests", dependencies: ["BlockDrivers", "BlockCore", "BlockSystem"], swiftSettings: settings),
+        name: "BlockPartitionsTests", dependencies: ["TestSupport", "BlockPartitions"], swiftSettings: settings),
     .testTarget(
-        name: "BlockNBDTests", dependencies: ["BlockNBD", "BlockDrivers", "BlockCore", "BlockSystem"],
+        name: "BlockCoreTests", dependencies: ["TestSupport", "BlockCore", "BlockSystem"], swiftSettings: settings),
+    .testTarget(
+        name: "BlockDriversTests", dependencies: ["TestSupport", "BlockDrivers", "BlockCore", "BlockSystem"],
         swiftSettings: settings),
     .testTarget(
-        name: "BlockTreeTests", dependencies: ["BlockTree", "BlockCore", "BlockSystem"], swiftSettings: settings),
+        name: "BlockNBDTests", dependencies: ["TestSupport", "BlockNBD", "BlockDrivers", "BlockCore", "BlockSystem"],
+        swiftSettings: settings),
+    .testTarget(
+        name: "BlockTreeTests", dependencies: ["TestSupport", "BlockTree", "BlockCore", "BlockSystem"],
+        swiftSettings: settings),
     .target(
         name: "BenchSupport", dependencies: ["BlockSystem"], path: "Benchmarks/Support", swiftSettings: checked),
     .executableTarget(

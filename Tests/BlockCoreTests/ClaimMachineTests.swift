@@ -2,6 +2,7 @@
 
 import BlockCore
 import BlockSystem
+import TestSupport
 import Testing
 
 private final class Ear: Sendable {}
@@ -98,7 +99,7 @@ private func yes(_ value: Bool) -> Bool { value }
 
     @Test("never has two holders where the rule allows one, in any order of steps", arguments: seeds(1, 42))
     func model(seed: UInt64) {
-        var dice = SeededDice(seed: seed)
+        var dice = SeededGenerator(seed: seed)
         var table = ClaimTable()
         var claims: [(partition: Int, who: Claimant)] = []
         var inProgress: (ticket: UInt64, partition: Int, who: Claimant)?

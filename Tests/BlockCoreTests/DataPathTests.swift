@@ -3,6 +3,7 @@
 import BlockCore
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("The data path") struct DataPathTests {
@@ -99,7 +100,7 @@ import Testing
     @Test("keeps the stack flat when each answer submits the next (F4, T68)") func flatStack() async throws {
         let registry = DiskRegistry()
         let disk = try await registry.add(HeldDriver(style: .inline), plain())
-        let chain = ChainSink(length: 200_000)
+        let chain = ChainSink(length: 200_000, sectors: 1)
         let opener = try disk.part0.open(.readWrite, as: tester, depth: 4, sink: chain)
         chain.start(opener)
         #expect(chain.done.wait(until: Instant.now + .seconds(60)))
@@ -208,34 +209,4 @@ private final class TokenDriver: BlockDriver, Sendable {
         return profile
     }
     func submit(_ bio: consuming Bio) { token.store(bio.intoToken(), ordering: .relaxed) }
-}
-
-/// Submits the next I/O from inside each answer.
-private final class ChainSink: BioSink, @unchecked Sendable {
-    // SAFETY: one thread: the driver answers inline.
-    private var opener: Opener?
-    private var left: Int
-    private var base: UInt = 0
-    private(set) var deepest: UInt = 0
-    let done = Parker()
-
-    init(length: Int) { left = length }
-
-    func start(_ opener: consuming Opener) {
-        self.opener = consume opener
-        var here = 0
-        withUnsafePointer(to: &here) { base = UInt(bitPattern: $0) }
-        next()
-    }
-
-    func close() { opener = nil }
-
-    private func next() { opener?.submit(.discard, oneSector, data: .none, token: 0) }
-
-    func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
-        var here = 0
-        withUnsafePointer(to: &here) { deepest = max(deepest, base &- UInt(bitPattern: $0)) }
-        left -= 1
-        if left == 0 { done.raise() } else { next() }
-    }
 }

@@ -111,18 +111,6 @@ extension [UInt8] {
     func isAll(_ value: UInt8) -> Bool { self == [UInt8](repeating: value, count: count) }
 }
 
-/// Numbers that a seed decides.
-struct Dice {
-    var state: UInt64
-    mutating func roll(_ below: Int) -> Int {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return Int((z ^ (z >> 31)) % UInt64(below))
-    }
-}
-
 /// A registry whose disks are pulled when the test is over.
 final class TestRegistry: Sendable {
     let registry = DiskRegistry()

@@ -3,6 +3,7 @@
 import BlockCore
 import BlockDrivers
 import BlockSystem
+import TestSupport
 import Testing
 
 @Suite("The linear driver", .serialized) struct LinearTests {
@@ -21,7 +22,7 @@ import Testing
         #expect(disk.capacity == UInt64(sectors) && disk.profile.logicalBlockSize == 4096)
         #expect(disk.lowers.map(\.name) == ["a", "b", "c"])
         let client = try DiskClient(disk)
-        var dice = Dice(state: seed)
+        var dice = SeededGenerator(seed: seed)
         var model = [UInt8](repeating: 0, count: sectors * 512)
         for step in 0..<600 {
             let count = [1, 2, 5, 40][dice.roll(4)] * 8

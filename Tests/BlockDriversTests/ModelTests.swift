@@ -3,6 +3,7 @@
 import BlockCore
 import BlockDrivers
 import BlockSystem
+import TestSupport
 import Testing
 
 /// A way to make a driver that keeps data.
@@ -41,7 +42,7 @@ enum Medium: String, CaseIterable, Sendable {
         let sectors = 6144
         let disk = try await add(medium, folder, size: UInt64(sectors * 512))
         let client = try DiskClient(disk)
-        var dice = Dice(state: seed)
+        var dice = SeededGenerator(seed: seed)
         var model = [UInt8](repeating: 0, count: sectors * 512)
         let unit = disk.profile.logicalBlockSize / 512
         for step in 0..<400 {

@@ -5,6 +5,7 @@ import BlockDrivers
 import BlockSystem
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 /// Keeps a number of I/Os under way on a disk until the disk is gone or it is told to stop, and counts what comes back.
@@ -249,8 +250,8 @@ private final class Load: BioSink {
         for level in 1...10 { _ = try await disks.add("linear", "name=r\(level)", "lower=r\(level - 1)") }
         let top = try #require(disks.registry.disk(named: "r10"))
         let depths = try [100, 10_000].map { length in
-            let chain = DeepSink(length: length)
-            chain.begin(try top.part0.open(.readWrite, as: OpenerIdentity(kind: "test"), depth: 4, sink: chain))
+            let chain = ChainSink(length: length, sectors: 2000)
+            chain.start(try top.part0.open(.readWrite, as: OpenerIdentity(kind: "test"), depth: 4, sink: chain))
             #expect(chain.done.wait(until: Instant.now + .seconds(60)))
             chain.close()
             return chain.deepest
@@ -262,37 +263,5 @@ private final class Load: BioSink {
             let disk = try #require(disks.registry.disk(named: "r\(level)"))
             #expect(await disk.remove(.safe).isRemoved)
         }
-    }
-}
-
-/// Submits the next when it is answered, and measures how deep in the stack that is.
-private final class DeepSink: BioSink, @unchecked Sendable {
-    // SAFETY: one thread: the device at the bottom answers inline.
-    private var opener: Opener?
-    private var left: Int
-    private var base: UInt = 0
-    private(set) var deepest: UInt = 0
-    let done = Parker()
-
-    init(length: Int) { left = length }
-
-    func begin(_ opener: consuming Opener) {
-        self.opener = consume opener
-        var here = 0
-        withUnsafePointer(to: &here) { base = UInt(bitPattern: $0) }
-        next()
-    }
-
-    func close() { opener = nil }
-
-    private func next() {
-        opener?.submit(.discard, SectorRange(start: UInt64(left % 2000), count: 1), data: .none, token: 0)
-    }
-
-    func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
-        var here = 0
-        withUnsafePointer(to: &here) { deepest = max(deepest, base &- UInt(bitPattern: $0)) }
-        left -= 1
-        if left == 0 { done.raise() } else { next() }
     }
 }

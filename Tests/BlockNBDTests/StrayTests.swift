@@ -3,32 +3,8 @@
 import BlockCore
 import BlockNBD
 import BlockSystem
+import TestSupport
 import Testing
-
-/// Says that it answers at once, and then sleeps in its submit for as long as the test wants it to.
-private final class LyingDriver: BlockDriver {
-    let capacity: UInt64 = 2048
-    let profile: DriverProfile
-    /// Up while somebody sleeps in submit.
-    let sleeps = Parker()
-    let wake = Parker()
-    let calls = Counter()
-
-    init(style: SubmissionStyle = .inline) {
-        var profile = DriverProfile()
-        profile.style = style
-        self.profile = profile
-    }
-
-    func submit(_ bio: consuming Bio) {
-        if calls.add() == 1 {
-            sleeps.raise()
-            wake.wait()
-        }
-        bio.memory.zero()
-        bio.complete(.ok)
-    }
-}
 
 @Suite struct `A driver that sleeps on an event loop` {
     /// A server with one event loop, an honest disk and a lying one, a client of each.

@@ -2,6 +2,7 @@
 
 import BlockPartitions
 import Foundation
+import TestSupport
 import Testing
 
 /// A program of the system that writes or reads partition tables.

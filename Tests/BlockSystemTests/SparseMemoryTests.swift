@@ -2,19 +2,8 @@
 
 import BlockSystem
 import Glibc
+import TestSupport
 import Testing
-
-/// Numbers that a seed decides.
-private struct Dice {
-    var state: UInt64
-    mutating func roll(_ below: Int) -> Int {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return Int((z ^ (z >> 31)) % UInt64(below))
-    }
-}
 
 /// Bytes of address space that this process has mapped.
 private func addressSpace() -> UInt64 {
@@ -61,7 +50,7 @@ extension SparseMemory {
 
     @Test(arguments: [1, 2, 3, 20_261_121])
     func `random writes, zeroes and punches agree with an array`(seed: UInt64) throws {
-        var dice = Dice(state: seed)
+        var dice = SeededGenerator(seed: seed)
         let memory = try SparseMemory()
         let size = 5 << 20
         let base = UInt64(8 << 30) - UInt64(3 << 20)  // across the border of two tables, and of extents
@@ -201,7 +190,7 @@ extension SparseMemory {
         let threads = try (0..<4).map { me in
             try WorkerThread.start(name: "sparse-\(me)") {
                 do {
-                    var dice = Dice(state: UInt64(me) + 77)
+                    var dice = SeededGenerator(seed: UInt64(me) + 77)
                     let sectors = 4096
                     var model = [UInt8](repeating: 0, count: sectors)
                     for round in 0..<20_000 {

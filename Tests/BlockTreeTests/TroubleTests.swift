@@ -6,6 +6,7 @@ import Synchronization
 import Testing
 
 @testable import BlockTree
+import TestSupport
 
 @Suite struct `A tree in trouble` {
     @Test func `answers ENODEV from what is open, once the disk was pulled, and lives on`() async throws {
@@ -286,30 +287,5 @@ import Testing
         #expect(done.wait(until: .now + .seconds(10)))
         gate.raise()
         #expect(eventually { begun.value == 256 })
-    }
-}
-
-/// Says that it answers at once, and then sleeps in its submit for as long as the test wants it to.
-private final class LyingDriver: BlockDriver {
-    let capacity: UInt64 = 2048
-    let profile: DriverProfile
-    /// Up while somebody sleeps in submit.
-    let sleeps = Parker()
-    let wake = Parker()
-    let calls = Counter()
-
-    init() {
-        var profile = DriverProfile()
-        profile.style = .inline
-        self.profile = profile
-    }
-
-    func submit(_ bio: consuming Bio) {
-        if calls.add() == 1 {
-            sleeps.raise()
-            wake.wait()
-        }
-        bio.memory.zero()
-        bio.complete(.ok)
     }
 }

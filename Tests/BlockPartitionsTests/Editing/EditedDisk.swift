@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 @testable import BlockPartitions
+import TestSupport
 import Testing
 
 /// A disk whose table is edited, with numbers that a seed decides.
