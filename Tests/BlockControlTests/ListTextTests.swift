@@ -19,11 +19,16 @@ import platter
         return DeviceList(blockdevices: [disk])
     }
 
-    private func text(_ columns: String, _ adjust: (inout DiskTable.Style) -> Void = { _ in }) throws -> String {
+    private func text(
+        _ columns: String, of selection: DeviceForest.Selection = DeviceForest.Selection(),
+        _ adjust: (inout DiskTable.Style) -> Void = { _ in }
+    ) throws -> String {
         var style = DiskTable.Style()
         style.isASCII = true
         adjust(&style)
-        return try DiskTable.text(list, DiskColumn.parse(columns, behind: ["NAME"]), style)
+        return try DiskTable.text(
+            DeviceForest(list.blockdevices, selection), DiskColumn.parse(columns, behind: ["NAME"]), style,
+            inverse: selection.isInverse)
     }
 
     @Test func `are laid out as lsblk lays them out`() throws {
@@ -46,8 +51,12 @@ import platter
                 style.hasPaths = true
                 style.hasHeadings = false
             } == "/dev/pl0   \n/dev/pl0p1 /dev/pl0\n")
-        #expect(try text("NAME") { $0.isInverse = true } == "NAME\npl0p1\n`-pl0\n")
-        #expect(try text("NAME") { $0.isFlat = true } == "NAME\npl0\n")
+        var selection = DeviceForest.Selection()
+        selection.isInverse = true
+        #expect(try text("NAME", of: selection) == "NAME\npl0p1\n`-pl0\n")
+        selection.isInverse = false
+        selection.isFlat = true
+        #expect(try text("NAME", of: selection) == "NAME\npl0\n")
         #expect(try text("+SIZE") == "NAME    SIZE\npl0       3M\n`-pl0p1   1M\n")
     }
 
@@ -69,6 +78,9 @@ import platter
 
     @Test func `are refused where there is no such one`() {
         #expect(throws: Problem.self) { try DiskColumn.parse("NAME,FSTYPE", behind: []) }
+        for none in ["", ",", "+"] {
+            #expect(throws: Problem.self) { try DiskColumn.parse(none, behind: ["NAME"]) }
+        }
         #expect(DiskColumn.all.count == Set(DiskColumn.all.map(\.name)).count)
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import BlockControl
+import BlockControl
 import BlockSystem
 import CSmartcols
 
@@ -21,10 +21,12 @@ package enum DiskTable {
         package var hasHeadings = true
         /// Lines of a tree in ASCII.
         package var isASCII = false
-        /// What stands on others first, with those beneath it.
-        package var isInverse = false
-        /// Disks without their partitions, and without what stands on them.
-        package var isFlat = false
+        /// JSON without trees: each device once.
+        package var isList = false
+        /// What hangs under several is drawn once, with lines from all of them.
+        package var isMerged = false
+        /// By what lines are sorted.
+        package var sortColumn = DiskColumn.numbers
 
         /// As lsblk without options.
         package init() {}
@@ -34,22 +36,25 @@ package enum DiskTable {
     }
 
     /// The listing as text.
+    /// - Parameter isInverse: whether the forest is.
     /// - Throws: ``Problem`` where there is no memory for it.
-    package static func text(_ list: DeviceList, _ columns: [DiskColumn], _ style: Style) throws -> String {
+    package static func text(
+        _ forest: DeviceForest, _ columns: [DiskColumn], _ style: Style, inverse isInverse: Bool = false
+    ) throws -> String {
         Host.adoptCharacterSet()
         guard let table = scols_new_table() else { throw outOfMemory }
         defer { scols_unref_table(table) }
         prepare(table, style)
         // JSON is nested, too; what hangs under the first column is the tree.
-        let isTree = (style.format == .tree || style.format == .json) && !style.isFlat
+        let isTree = style.format == .tree || style.format == .json && !style.isList
         let treeColumn = isTree ? columns.firstIndex(where: { $0.name == "NAME" }) : nil
         for (index, column) in columns.enumerated() {
             let flags = column.smartcolsFlags | (index == treeColumn ? Int32(SCOLS_FL_TREE) : 0)
             guard let new = scols_table_new_column(table, column.name, column.width, flags) else { throw outOfMemory }
             if style.format == .json { _ = scols_column_set_json_type(new, jsonType(column, style)) }
         }
-        let drawing = Drawing(table: table, columns: columns, style: style, stack: Stack(list.blockdevices))
-        try drawing.draw(nested: treeColumn != nil)
+        try Drawing(table: table, columns: columns, style: style)
+            .draw(lines(forest, style, nested: treeColumn != nil, inverse: isInverse))
         // SAFETY: the library allocates the text, and it is freed when this returns.
         var text: UnsafeMutablePointer<CChar>?
         guard scols_print_table_to_string(table, &text) == 0, let text else { throw outOfMemory }
@@ -81,80 +86,72 @@ package enum DiskTable {
     }
 
     /// Puts the lines into a table.
-    private struct Drawing {
-        let table: OpaquePointer
-        let columns: [DiskColumn]
-        let style: Style
-        let stack: Stack
+    private final class Drawing {
+        private let table: OpaquePointer
+        private let columns: [DiskColumn]
+        private let style: Style
+        /// Under which devices one hangs, of those that hang under several and are to be drawn once.
+        private var shared: [String: Set<String>] = [:]
+        /// The lines of what such a device hangs under, as far as they are drawn.
+        private var met: [String: [OpaquePointer]] = [:]
 
-        func draw(nested: Bool) throws {
-            var seen: Set<String> = []
-            for device in style.isInverse ? stack.leaves : stack.roots {
-                try add(device, under: nil, nested, &seen)
+        init(table: OpaquePointer, columns: [DiskColumn], style: Style) {
+            self.table = table
+            self.columns = columns
+            self.style = style
+        }
+
+        func draw(_ roots: [DeviceForest.Node]) throws {
+            if style.isMerged {
+                for upper in roots.flatMap(\.flattened) {
+                    for node in upper.children { shared[node.device.name, default: []].insert(upper.device.name) }
+                }
+                shared = shared.filter { $0.value.count > 1 }
+            }
+            try add(roots, under: nil)
+        }
+
+        private func add(_ nodes: [DeviceForest.Node], under parent: OpaquePointer?) throws {
+            for node in nodes {
+                let name = node.device.name
+                guard let parent, let uppers = shared[name] else {
+                    try add(node.children, under: try line(of: node, under: parent))
+                    continue
+                }
+                met[name, default: []].append(parent)
+                // It comes under the last of them, and what they are is drawn as one.
+                guard let members = met[name], members.count == uppers.count else { continue }
+                let line = try line(of: node, under: nil)
+                for member in members { _ = scols_table_group_lines(table, parent, member, 0) }
+                _ = scols_line_link_group(line, parent, 0)
+                try add(node.children, under: line)
             }
         }
 
-        private func add(_ device: DeviceModel, under parent: OpaquePointer?, _ nested: Bool, _ seen: inout Set<String>)
-            throws
-        {
-            // In a list each has one line; in a tree one under each that it stands on.
-            guard nested || seen.insert(device.name).inserted else { return }
-            guard let line = scols_table_new_line(table, nested ? parent : nil) else { throw outOfMemory }
+        private func line(of node: DeviceForest.Node, under parent: OpaquePointer?) throws -> OpaquePointer {
+            guard let line = scols_table_new_line(table, parent) else { throw outOfMemory }
             for (index, column) in columns.enumerated() {
-                guard let cell = column.cell(device, in: stack.disk(of: device), style) else { continue }
+                guard let cell = column.cell(node, style) else { continue }
                 guard scols_line_set_data(line, index, cell) == 0 else { throw outOfMemory }
             }
-            guard !style.isFlat else { return }
-            for next in style.isInverse ? stack.parents(of: device) : stack.children(of: device) {
-                try add(next, under: line, nested, &seen)
-            }
+            return line
         }
     }
 
-    /// The list has each disk once; drawn, a disk hangs under each that it stands on.
-    package struct Stack {
-        package let roots: [DeviceModel]
-        private let disks: [String: DeviceModel]
-        private let devices: [String: DeviceModel]
-        private let diskOf: [String: String]
-
-        package init(_ list: [DeviceModel]) {
-            disks = Dictionary(list.map { ($0.name, $0) }) { first, _ in first }
-            let all = list.flatMap { [$0] + ($0.children ?? []) }
-            devices = Dictionary(all.map { ($0.name, $0) }) { first, _ in first }
-            diskOf = Dictionary(
-                list.flatMap { disk in (disk.children ?? []).map { ($0.name, disk.name) } }
-            ) { first, _ in first }
-            let held = Set(all.flatMap(\.uppers))
-            // What it stood on may be gone.
-            roots = list.filter { !held.contains($0.name) }
+    /// The lines in their order: nested if they are drawn as trees, else in a row.
+    package static func lines(
+        _ forest: DeviceForest, _ style: Style, nested isNested: Bool, inverse isInverse: Bool
+    ) -> [DeviceForest.Node] {
+        let isBefore = style.sortColumn.isBefore
+        var sorted = forest
+        sorted.sort(by: isBefore)
+        if isNested { return sorted.roots }
+        // Programs get the trees without their lines, and so does whoever wants them upside down in a list.
+        let isList = style.format == .list || style.format == .json && style.isList
+        if style.format == .raw || style.format == .pairs || isInverse && isList {
+            return sorted.roots.flatMap(\.flattened).map(\.alone)
         }
-
-        /// The partitions, then what stands on it.
-        package func children(of device: DeviceModel) -> [DeviceModel] {
-            (device.children ?? []) + device.uppers.compactMap { disks[$0] }
-        }
-
-        /// Its disk, or what it stands on.
-        package func parents(of device: DeviceModel) -> [DeviceModel] {
-            if let disk = disk(of: device) { return [disk] }
-            return device.lowers.compactMap { devices[$0] }
-        }
-
-        /// The disk of a partition; nil for a disk.
-        package func disk(of device: DeviceModel) -> DeviceModel? { diskOf[device.name].flatMap { disks[$0] } }
-
-        /// What nothing stands on, in the order of the tree.
-        package var leaves: [DeviceModel] {
-            var found: [DeviceModel] = []
-            func walk(_ device: DeviceModel) {
-                let children = children(of: device)
-                if children.isEmpty, !found.contains(where: { $0.name == device.name }) { found.append(device) }
-                for child in children { walk(child) }
-            }
-            for root in roots { walk(root) }
-            return found
-        }
+        return forest.row(once: isList, by: isBefore).map(\.alone)
     }
 
     private static var outOfMemory: Problem { Problem(.failed, "no memory left to lay out the list", errno: "ENOMEM") }
