@@ -13,6 +13,9 @@ public struct PartitionEntry: Sendable, Equatable, Hashable {
     /// An extended partition is shown as its boot record only, so that nobody writes over the logical ones in it.
     public var size: UInt64
 
+    /// How far an extended partition reaches, in sectors of 512 bytes; nil for any other, and where `size` says it.
+    public var extent: UInt64?
+
     /// The type in the table's own terms: `0x83`, a GUID in lower case, a word such as `Apple_HFS`; nil if it has none.
     public var type: String?
 

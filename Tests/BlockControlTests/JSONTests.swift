@@ -80,7 +80,7 @@ import Testing
         #expect(
             try ControlJSON.text(Samples.table)
                 == #"{"table":"gpt","sector_size":512,"partitions":[{"number":1,"start":2048,"size":204800,"#
-                + #""type":"0fc63daf-8483-4772-8e79-3d69d8477de4","uuid":"x","name":null,"flags":[],"attributes":null,"nested":null}],"#
+                + #""extent":null,"type":"0fc63daf-8483-4772-8e79-3d69d8477de4","uuid":"x","name":null,"flags":[],"attributes":null,"nested":null}],"#
                 + #""warnings":[],"id":null,"probes":null}"#)
         let none = PartitionTableModel(table: nil, sectorSize: 512, partitions: [], warnings: [])
         #expect(

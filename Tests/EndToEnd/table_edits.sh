@@ -55,7 +55,7 @@ test_a_gpt_that_is_written_here_is_accepted_by_the_tools() {
     says 'there is no room for 1 GiB'
     expect 64 platter partition create "$dir/disk" --start 2048s
     expect 64 platter partition create "$dir/disk" --table gpt
-    says 'would be lost'
+    says 'would be lost: --force writes over it'
     expect 64 platter partition delete "$dir/disk" 7
     cmp "$dir/disk" "$dir/before" || fail 'a refused edit has written'
 }
@@ -192,6 +192,45 @@ test_a_file_that_a_disk_stands_on_is_not_edited_behind_its_back() {
     stop_daemon
     expect 0 platter partition create "$dir/disk.img" --size 2M
     equal "$(places "$dir/disk.img")" '1:2048+2048 2:4096+4096 ' 'the table'
+}
+
+test_a_table_is_printed_with_its_flags_and_all_of_the_extended_partition() {
+    need sfdisk
+    truncate -s 64M "$dir/dos"
+    printf 'label: dos\n,20M,83,*\n,,5\n,10M\n' | sfdisk -q "$dir/dos"
+    expect 0 platter partitions "$dir/dos"
+    equal "$(awk '$1 == 1 { print $7 }' "$dir/out")" boot flags
+    equal "$(awk '$1 == 2 { print $2, $3, $4, $7 }' "$dir/out")" '43008 88064 43M extended' 'the extended one'
+    equal "$(sfdisk --dump "$dir/dos" | grep -c 'start= *43008, size= *88064, type=5')" 1 'as sfdisk has it'
+    # Its device has the boot record alone.
+    expect 0 platter partitions "$dir/dos" --json
+    equal "$(jq -c '.partitions[1] | [.size, .extent]' "$dir/out")" '[2,88064]' 'the device and the table'
+    truncate -s 64M "$dir/gpt"
+    printf 'label: gpt\nsize=1M, attrs="RequiredPartition LegacyBIOSBootable GUID:60,63"\n' | sfdisk -q "$dir/gpt"
+    expect 0 platter partitions "$dir/gpt"
+    equal "$(awk '$1 == 1 { print $7 }' "$dir/out")" boot,required,GUID:60,GUID:63 'attributes'
+    truncate -s 80M "$dir/gpt"
+    expect 0 platter partitions "$dir/gpt"
+    says 'not at the last one' "'platter partition convert $dir/gpt' moves the backup"
+    expect 0 platter partition convert "$dir/gpt"
+    expect 0 platter partitions "$dir/gpt"
+    [[ ! -s $dir/err ]] || fail "still: $(cat "$dir/err")"
+}
+
+test_a_script_is_refused_with_line_and_field() {
+    truncate -s 64M "$dir/disk"
+    printf 'label: gpt\n\nsize=1M\nstart=5x\n' >"$dir/script"
+    expect 64 platter partition apply "$dir/disk" "$dir/script"
+    says "line 4 of the script: start: '5x'"
+    printf 'label: gpt\nsize=1M\nsize=1M, type=foo\n' >"$dir/script"
+    expect 64 platter partition apply "$dir/disk" "$dir/script"
+    says "line 3 of the script: 'foo' is no type"
+    printf 'label: gpt\nsize=1M\nx7 : size=1G\n' >"$dir/script"
+    expect 1 platter partition apply "$dir/disk" "$dir/script"
+    says 'line 3 of the script (partition 7): there is no room'
+    # What can never be comes first.
+    expect 64 platter partition create "$dir/disk" --size 1G --uuid foo
+    says "the uuid 'foo' is no GUID"
 }
 
 main "$@"

@@ -8,8 +8,10 @@ public struct PartitionTableModel: Codable, Sendable, Equatable {
         public var number: Int
         /// Its first sector.
         public var start: UInt64
-        /// How many sectors.
+        /// How many sectors; of an extended partition those of its device.
         public var size: UInt64
+        /// How many sectors an extended partition has, where its device has fewer.
+        public var extent: UInt64?
         /// `0x83`, or a GUID in lower case.
         public var type: String?
         /// Its unique id.

@@ -272,11 +272,12 @@ extension OpenAPIDocument {
               },
               "Partition": {
                 "type": "object",
-                "required": ["number", "start", "size", "type", "uuid", "name", "flags", "attributes", "nested"],
+                "required": ["number", "start", "size", "extent", "type", "uuid", "name", "flags", "attributes", "nested"],
                 "properties": {
                   "number": {"type": "integer"},
                   "start": {"type": "integer"},
                   "size": {"type": "integer"},
+                  "extent": {"type": ["integer", "null"], "description": "Of an extended partition: its sectors"},
                   "type": {"type": ["string", "null"]},
                   "uuid": {"type": ["string", "null"]},
                   "name": {"type": ["string", "null"]},

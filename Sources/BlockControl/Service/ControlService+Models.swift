@@ -257,6 +257,7 @@ extension PartitionTableModel.Entry {
         ].compactMap { $0 }
         attributes = entry.attributes.map { "0x" + String($0, radix: 16) }
         nested = entry.nested?.rawValue
+        extent = entry.extent
     }
 }
 

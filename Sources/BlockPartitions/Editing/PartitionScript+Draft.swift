@@ -25,16 +25,17 @@ extension PartitionScript {
             guard entryCount == nil, firstBlock == nil, lastBlock == nil else {
                 throw TableEditError("an MBR has no table-length, first-lba or last-lba")
             }
-            guard lines.allSatisfy({ $0.uuid == nil && $0.name == nil }) else {
-                throw TableEditError("the partitions of an MBR have no uuid or name")
+            if let line = lines.first(where: { $0.uuid != nil || $0.name != nil }) {
+                throw TableEditError("line \(line.row) of the script: the partitions of an MBR have no uuid or name")
             }
         }
         for line in lines {
             do throws(TableEditError) {
                 try draft.create(try wish(line, draft), using: &generator)
             } catch {
-                let which = line.number.map { "partition \($0)" } ?? "a partition"
-                throw TableEditError("\(which) of the script: \(error.reason)", isNoRoom: error.isNoRoom)
+                let which = line.number.map { " (partition \($0))" } ?? ""
+                throw TableEditError(
+                    "line \(line.row) of the script\(which): \(error.reason)", isNoRoom: error.isNoRoom)
             }
         }
         return draft

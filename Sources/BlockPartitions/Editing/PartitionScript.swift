@@ -18,6 +18,8 @@ struct PartitionScript {
             case blocks(UInt64)
             case bytes(UInt64)
         }
+        /// Its line in the script, from 1.
+        var row = 0
         var number: Int?
         var start: Length?
         var size: Length?
@@ -45,7 +47,10 @@ struct PartitionScript {
             let line = Self.trimmed(line)
             if line.isEmpty || line.hasPrefix("#") { continue }
             do throws(TableEditError) {
-                if try !takeHeader(line) { lines.append(try self.line(line)) }
+                if try !takeHeader(line) {
+                    lines.append(try self.line(line))
+                    lines[lines.count - 1].row = row
+                }
             } catch {
                 throw TableEditError("line \(row) of the script: \(error.reason)")
             }
@@ -77,12 +82,12 @@ struct PartitionScript {
         case "device": device = value
         case "unit":
             guard value == "sectors" else { throw TableEditError("the unit is 'sectors', not '\(value)'") }
-        case "first-lba": firstBlock = try Self.number(value)
-        case "last-lba": lastBlock = try Self.number(value)
-        case "table-length": entryCount = Int(clamping: try Self.number(value))
-        case "sector-size": sectorSize = Int(clamping: try Self.number(value))
+        case "first-lba": firstBlock = try Self.number(value, word)
+        case "last-lba": lastBlock = try Self.number(value, word)
+        case "table-length": entryCount = Int(clamping: try Self.number(value, word))
+        case "sector-size": sectorSize = Int(clamping: try Self.number(value, word))
         case "grain":
-            switch try Self.length(value) {
+            switch try Self.length(value, word) {
             case .blocks(let bytes), .bytes(let bytes): grain = bytes
             }
         default: throw TableEditError("there is no header '\(word)'")
@@ -90,22 +95,26 @@ struct PartitionScript {
         return true
     }
 
-    private static func number(_ text: some StringProtocol) throws(TableEditError) -> UInt64 {
-        guard let number = UInt64(text) else { throw TableEditError("'\(text)' is no number") }
+    private static func number(
+        _ text: some StringProtocol, _ field: some StringProtocol
+    ) throws(TableEditError) -> UInt64 {
+        guard let number = UInt64(text) else { throw TableEditError("\(field): '\(text)' is no number") }
         return number
     }
 
     /// `2048`, `10M`, `10MiB`, `1.5G` is not one.
-    private static func length(_ text: some StringProtocol) throws(TableEditError) -> Line.Length {
+    fileprivate static func length(
+        _ text: some StringProtocol, _ field: some StringProtocol
+    ) throws(TableEditError) -> Line.Length {
+        let noLength = TableEditError(
+            "\(field): '\(text)' is no size: a number of sectors, or one with K, M, G, T or P")
         let digits = text.prefix { $0.isASCII && $0.isNumber }
-        let number = try number(digits)
+        guard let number = UInt64(digits) else { throw noLength }
         var unit = text.dropFirst(digits.count).uppercased()
         if unit.isEmpty || unit == "S" { return .blocks(number) }
         if unit.hasSuffix("IB") { unit.removeLast(2) }
         let shift = ["K", "M", "G", "T", "P"].firstIndex(of: unit).map { UInt64($0 + 1) * 10 }
-        guard let shift, number <= UInt64(Int64.max) >> shift else {
-            throw TableEditError("'\(text)' is no size: a number of sectors, or one with K, M, G, T or P")
-        }
+        guard let shift, number <= UInt64(Int64.max) >> shift else { throw noLength }
         return .bytes(number << shift)
     }
 
@@ -228,8 +237,8 @@ extension PartitionScript.Line {
     fileprivate mutating func takeUnnamed(_ place: Int, _ value: Substring) throws(TableEditError) {
         if value.isEmpty || place < 2 && value == "+" { return }
         switch place {
-        case 0: start = try PartitionScript.parsedLength(value)
-        case 1: size = try PartitionScript.parsedLength(value)
+        case 0: start = try PartitionScript.length(value, "start")
+        case 1: size = try PartitionScript.length(value, "size")
         case 2: type = String(value)
         case 3:
             guard value == "*" || value == "-" else { throw TableEditError("the fourth field is '*' or '-'") }
@@ -249,13 +258,9 @@ extension PartitionScript.Line {
             default: bit = Int(word.hasPrefix("GUID:") ? word.dropFirst(5) : word)
             }
             guard let bit, (0...2).contains(bit) || (48...63).contains(bit) else {
-                throw TableEditError("'\(word)' is no attribute")
+                throw TableEditError("attrs: '\(word)' is no attribute")
             }
             attributes |= 1 << UInt64(bit)
         }
     }
-}
-
-extension PartitionScript {
-    fileprivate static func parsedLength(_ text: Substring) throws(TableEditError) -> Line.Length { try length(text) }
 }

@@ -32,20 +32,23 @@ extension PartitionTableDraft {
     public mutating func create(
         _ wish: NewPartition, using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> Int {
+        // What is wrong with the wish comes before what is wrong with the place.
         let type = try PartitionTypes.type(wish.type ?? "linux", label)
+        let uuid = label == .gpt ? try identity(wish.uuid, using: &generator) : nil
+        let name = label == .gpt ? try checked(name: wish.name ?? "") : ""
+        guard label == .gpt || wish.uuid == nil && wish.name == nil && wish.attributes == 0 else {
+            throw TableEditError("a partition of an MBR has no identity, name or attributes of its own")
+        }
         let number = try number(for: wish, type)
         let isLogical = label == .dos && number > 4
         let place = try place(for: wish, isLogical: isLogical)
         var made = DraftPartition(number: number, start: place.lowerBound, count: UInt64(place.count), type: type)
         switch label {
         case .gpt:
-            made.uuid = try identity(wish.uuid, using: &generator)
-            made.name = try checked(name: wish.name ?? "")
+            made.uuid = uuid
+            made.name = name
             made.attributes = wish.attributes | (wish.isBootable ? 4 : 0)
         case .dos:
-            guard wish.uuid == nil, wish.name == nil, wish.attributes == 0 else {
-                throw TableEditError("a partition of an MBR has no identity, name or attributes of its own")
-            }
             made.isBootable = wish.isBootable
             guard !made.isExtended || !partitions.contains(where: \.isExtended) else {
                 throw TableEditError("it has an extended partition, and may have one")
@@ -155,7 +158,7 @@ extension PartitionTableDraft {
         _ wish: String?, using generator: inout some RandomNumberGenerator
     ) throws(TableEditError) -> String {
         guard let wish else { return randomGUID(using: &generator) }
-        guard guidBytes(wish) != nil else { throw TableEditError("'\(wish)' is no GUID") }
+        guard guidBytes(wish) != nil else { throw TableEditError("the uuid '\(wish)' is no GUID") }
         guard !partitions.contains(where: { $0.uuid == wish.lowercased() }) else {
             throw TableEditError("another partition has the identity \(wish) already")
         }

@@ -97,7 +97,7 @@ extension TableEdit {
         if case .create = self {
             // A table that cannot be read is refused when it is read.
         } else if old.error != nil {
-            throw TableEditError("it has a table that cannot be read, which would be lost")
+            throw TableEditError("it has a table that cannot be read, which would be lost: --force writes over it")
         }
         if isMake {
             var count = old.entries.count
@@ -105,7 +105,9 @@ extension TableEdit {
                 count += form.opaque.count
             }
             guard count == 0 else {
-                throw TableEditError("it has a table with \(count) partitions, which would be lost")
+                throw TableEditError(
+                    "it has a table with \(count == 1 ? "a partition" : "\(count) partitions"), which would be lost: "
+                        + "--force writes over it")
             }
         }
         guard isBare(old) else { return }

@@ -41,6 +41,7 @@ extension PartitionScanner {
             let shown = min(size, max(reader.sectorsPerBlock, 2))
             var entry = PartitionEntry(number: number, start: start, size: shown, slot: slot, signature: signature)
             entry.uuid = nil
+            if size > shown { entry.extent = size }
             table.slots.enter(ParsedPartition(entry: entry, role: .container(extent: size)))
             chain.walk(number, start: start, size: size, into: &table.slots, scanner: &self)
         }

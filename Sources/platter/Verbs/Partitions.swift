@@ -64,6 +64,9 @@ struct PartitionsVerb: AsyncParsableCommand {
             return
         }
         for warning in table.warnings { Output.error("\(target): \(warning)") }
+        if table.warnings.contains(where: { $0.hasPrefix("GPT: the backup header is at block") }) {
+            Output.error("\(target): 'platter partition convert \(target)' moves the backup to the end of the disk")
+        }
         Output.line(table.text)
     }
 
@@ -107,12 +110,14 @@ extension PartitionTableModel {
     var text: String {
         let explanation = probes == nil ? "" : probeText + "\n\n"
         guard let table else { return explanation + "no partition table" }
-        var rows = [["NUMBER", "START", "SECTORS", "SIZE", "TYPE", "UUID", "NAME"]]
+        var rows = [["NUMBER", "START", "SECTORS", "SIZE", "TYPE", "UUID", "FLAGS", "NAME"]]
         for one in partitions {
+            // Of an extended partition the table's sectors, not those that its device has.
+            let sectors = one.extent ?? one.size
             rows.append([
-                "\(one.number)", "\(one.start)", "\(one.size)",
-                Units.short(one.size.multipliedReportingOverflow(by: 512)),
-                one.type ?? "-", one.uuid ?? "-", one.name ?? "",
+                "\(one.number)", "\(one.start)", "\(sectors)",
+                Units.short(sectors.multipliedReportingOverflow(by: 512)),
+                one.type ?? "-", one.uuid ?? "-", one.flagText, one.name ?? "",
             ])
         }
         return explanation + "\(table), \(sectorSize)-byte sectors"
@@ -129,6 +134,23 @@ extension PartitionTableModel {
             ])
         }
         return Columns.text(rows)
+    }
+}
+
+extension PartitionTableModel.Entry {
+    /// What the table says of it besides, in words; the bits of a GPT that have none as sfdisk has them.
+    fileprivate var flagText: String {
+        var words = (extent == nil ? [] : ["extended"]) + flags
+        let bits = attributes.flatMap { UInt64($0.dropFirst(2), radix: 16) } ?? 0
+        for bit in 0..<64 where bits & 1 << UInt64(bit) != 0 {
+            switch bit {
+            case 0: words.append("required")
+            case 1: words.append("no-block-io")
+            case 2: if !words.contains("boot") { words.append("boot") }
+            default: words.append("GUID:\(bit)")
+            }
+        }
+        return words.isEmpty ? "-" : words.joined(separator: ",")
     }
 }
 

@@ -68,6 +68,12 @@ struct GPTEditTests {
         #expect(refusal { $0.type = "nosuch" }.contains("linux, swap"))
         #expect(refusal { $0.name = String(repeating: "x", count: 37) }.contains("36 are possible"))
         #expect(refusal { $0.uuid = "1234" }.contains("no GUID"))
+        // What can never be is said before what the disk has no room for.
+        #expect(
+            refusal { wish in
+                wish.uuid = "1234"
+                wish.count = 1 << 40
+            }.contains("the uuid '1234' is no GUID"))
         #expect(edited.refusal(.delete([2])) == "there is no partition 2; there is 1")
         #expect(edited.refusal(.create(NewPartition(), .dos))?.contains("gpt already") == true)
         #expect(edited.refusal(.make(.gpt, isForced: false))?.contains("would be lost") == true)

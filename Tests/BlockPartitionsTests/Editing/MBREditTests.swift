@@ -255,12 +255,17 @@ struct ScriptTests {
             ("label: sun", "line 1 of the script: a table of the kind 'sun' is not written"),
             ("label: gpt\nnosuch: 1", "line 2 of the script: there is no header 'nosuch'"),
             ("unit: cylinders", "the unit is 'sectors'"), ("sector-size: 4096", "sectors of 4096 bytes"),
-            ("size=x", "'' is no number"), ("size=1Q", "'1Q' is no size"), ("colour=red", "there is no field 'colour'"),
+            ("start=x", "line 1 of the script: start: 'x' is no size"),
+            ("label: gpt\n\n,1Q", "line 3 of the script: size: '1Q' is no size"),
+            ("colour=red", "there is no field 'colour'"),
             ("1,2,83,*,5", "one field too many"), ("1,2,83,x", "'*' or '-'"), ("name=\"x", "a quote has no end"),
             ("x : size=1", "'x' names no partition"), ("label: gpt\nsize=1M, attrs=\"Nothing\"", "no attribute"),
             ("label: gpt\nsize=1M,uuid=12", "no GUID"), ("label: gpt\nlabel-id: 12", "no GUID"),
             ("label: gpt\nfirst-lba: 5000\nlast-lba: 4000", "first-lba comes after last-lba"),
-            ("label: dos\nname=\"x\"", "no uuid or name"), ("size=1000G", "there is no room"),
+            ("label: gpt\ntable-length: x", "line 2 of the script: table-length: 'x' is no number"),
+            ("label: dos\n1 :\n2 : name=\"x\"", "line 3 of the script: the partitions of an MBR have no uuid or name"),
+            ("label: dos\nsize=1M\nx7 : size=1M", "line 3 of the script (partition 7): "),
+            ("label: dos\n\nsize=1000G", "line 3 of the script: there is no room"),
         ])
     func `that makes no sense is refused with its line`(_ script: String, _ words: String) {
         var edited = EditedDisk()
