@@ -101,18 +101,33 @@ struct Platter: AsyncParsableCommand {
             Output.error(message(for: error))
             return ExitStatus.failed.rawValue
         }
-        let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
-        let aliases = configuration.subcommands.flatMap { $0.configuration.aliases }
-        if let verb = arguments.first, !verb.hasPrefix("-"), !(verbs + aliases).contains(verb) {
+        let (path, verbs) = verb(of: arguments)
+        if !verbs.isEmpty, arguments.count > path.count, !arguments[path.count].hasPrefix("-") {
+            let name = (path + [arguments[path.count]]).joined(separator: " ")
             Output.problem(
-                Problem(.usage, "there is no verb '\(verb)'; there are \(verbs.joined(separator: " "))"), arguments)
+                Problem(.usage, "there is no verb '\(name)'; there are \(verbs.joined(separator: " "))"), arguments)
             return ExitStatus.usage.rawValue
         }
         var text = message(for: error).split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ")
         if text.hasSuffix(".") { text.removeLast() }
-        let verb = arguments.first.map { $0.hasPrefix("-") ? "" : "\($0) " } ?? ""
-        Output.problem(Problem(.usage, "\(text); see 'platter \(verb)--help'"), arguments)
+        let help = (["platter"] + path + ["--help"]).joined(separator: " ")
+        Output.problem(Problem(.usage, "\(text); see '\(help)'"), arguments)
         return ExitStatus.usage.rawValue
+    }
+
+    /// The verb that a command line names, such as `partition create`, and the verbs that may follow it.
+    private static func verb(of arguments: [String]) -> (path: [String], verbs: [String]) {
+        var verbs: [any ParsableCommand.Type] = configuration.subcommands
+        var path: [String] = []
+        for word in arguments {
+            let found = verbs.first { verb in
+                verb.configuration.commandName == word || verb.configuration.aliases.contains(word)
+            }
+            guard let found else { break }
+            path.append(word)
+            verbs = found.configuration.subcommands
+        }
+        return (path, verbs.compactMap { $0.configuration.commandName })
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BlockControl
+import BlockDrivers
 import BlockSystem
 import Testing
 import platter
@@ -69,6 +70,35 @@ import platter
         #expect(disk.locate("ram: unknown key 'name': it has size=") == "f:3: ram: unknown key 'name': it has size=")
         #expect(disk.locate("unknown driver") == "f:2: unknown driver")
         #expect(disk.locate("it is too late") == "f:1: it is too late")
+        #expect(disk.locate("'a' is in use: take another name") == "f:3: 'a' is in use: take another name")
+    }
+
+    @Test func `a name that two disks have is refused with the lines of both`() throws {
+        let text = "[[disk]]\ndriver = \"ram\"\nname = \"a\"\n[[disk]]\nname = \"b\"\ndriver = \"ram\"\n"
+        let disks = try Configuration(text: text, file: "f").disks
+        #expect(throws: Never.self) { try DiskPlan.checkNames(disks) }
+        let twice = try Configuration(text: text + "[[disk]]\ndriver = \"null\"\nname = \"a\"\n", file: "f").disks
+        let problem = #expect(throws: Problem.self) { try DiskPlan.checkNames(twice) }
+        #expect(problem?.detail == "f:9: name=a is given twice: line 3 has it, too")
+        var typed = disks[1]
+        typed.origin = nil
+        let other = #expect(throws: Problem.self) { try DiskPlan.checkNames(disks + [typed]) }
+        #expect(other?.detail == "name=b is given twice: f:5 has it, too")
+    }
+
+    /// A driver that is given a key it does not know says which it knows.
+    @Test(arguments: DriverCatalogue.names)
+    func `each key that a driver takes is in the help of add`(driver: String) throws {
+        let lower = ["linear", "delay"].contains(driver) ? [("lower", "x")] : []
+        let error = #expect(throws: ConfigurationError.self) {
+            _ = try DriverCatalogue.make(driver: driver, keys: lower + [("colour", "red")])
+        }
+        let reason = try #require(error?.reason)
+        let keys = reason.split(separator: " ").filter { $0.hasSuffix("=") }.map(String.init)
+        #expect(keys.count > 6, "\(reason)")
+        let help = try #require(DriverHelp.keys.first { $0.0 == driver }).1 + " " + DriverHelp.common
+        let told = Set(help.split { $0 == " " || $0 == "[" }.map { $0.prefix { $0 != "=" } + "=" })
+        for key in keys { #expect(told.contains(Substring(key)), "\(key) of \(driver)") }
     }
 
     @Test func `a bare word has no key, and a path with an equals sign is a bare word`() {

@@ -204,15 +204,30 @@ test_attributes_are_read_and_written_as_files_are() {
     says 64
     equal "$(platter attr pl0 queue/iostats)" 0 iostats
     expect 64 platter attr pl0 queue/max_sectors_kb=3
-    says 'too low'
+    says 'cannot be 3: it is at least 4 KiB'
     expect 64 platter attr pl0 size=3
+    says 'can only be read' "'platter attr pl0' shows which"
     expect 1 platter attr pl0 nothing
+    says "'platter attr pl0' lists those there are"
     expect 32 platter attr nosuch size
     expect 0 platter attr pl0
     says queue/write_cache alignment_offset
     expect 0 platter attr pl0 uevent='change 01234567-89ab-cdef-0123-456789abcdef K=v'
     expect 0 platter attr pl0 device/delete=1
     is_absent pl0 || fail 'it is still there'
+}
+
+# What a driver could do, and what is done: the two never seem to differ.
+test_show_and_attributes_tell_one_story_of_fua() {
+    start_daemon ram name=cacheless size=16M
+    truncate -s 16M "$dir/image"
+    expect 0 platter add file path="$dir/image" name=cached
+    equal "$(platter attr cached queue/fua)" 1 'with a cache'
+    expect 0 platter show cached
+    says 'FUA native,'
+    equal "$(platter attr cacheless queue/fua)" 0 'without a cache'
+    expect 0 platter show cacheless
+    says 'FUA native (not used: no write cache)'
 }
 
 main "$@"

@@ -121,6 +121,8 @@ test_a_wrong_configuration_is_told_with_file_line_and_key() {
     wrong 2 sockett <<<$'[serve]\nsockett = "/nowhere"'
     wrong 1 driver <<<$'[[disk]]\nname = "pl0"'
     wrong 3 size <<<$'[[disk]]\ndriver = "ram"\nsize = "1000"'
+    wrong 3 '1M or 1G' <<<$'[[disk]]\ndriver = "ram"\nsize = "1"'
+    wrong 7 'line 3 has it, too' <<<$'[[disk]]\ndriver = "ram"\nname = "x"\nsize = "1M"\n[[disk]]\ndriver = "ram"\nname = "x"'
     wrong 2 '' <<<$'[serve]\nnbd = ['
     wrong 2 loud <<<$'[serve]\nlog-level = "loud"'
     wrong 3 foo <<<$'[serve]\nsocket = "/nowhere/x"\nnbd = ["foo"]'
@@ -128,6 +130,9 @@ test_a_wrong_configuration_is_told_with_file_line_and_key() {
     printf '\0\n' >"$dir/zero.toml"
     expect 64 "$PLATTER" serve --config "$dir/zero.toml"
     says 'zero.toml:1:' 'not text'
+    printf '[[disk]]\nname = "x"\ndriver = "file"\npath = "nosuch.img"\n' >"$dir/file.toml"
+    expect 1 "$PLATTER" serve --config "$dir/file.toml"
+    says 'file.toml:4:' 'nosuch.img does not exist'
     expect 1 "$PLATTER" serve --config "$dir/nosuch.toml"
     says nosuch.toml
     [[ ! -e $PLATTER_SOCKET ]] || fail 'a daemon with a wrong configuration was there for a moment'

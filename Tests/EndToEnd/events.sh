@@ -72,6 +72,8 @@ test_a_stream_is_filtered_and_goes_on_where_it_ended() {
     stream 5 -H "Last-Event-ID: ${instance}0-3" "$url"
     equal "$ids" '0 1 2 3 4 5'
     grep -q '^data: {"action":"lost","count":null}$' "$child_log" || fail 'the loss is not said'
+    expect 64 platter events --from 99999
+    says 'event 99999 has not happened: the newest is' 'are those to come'
     expect 64 platter events --action ad
     expect 64 platter events -s usb
     background platter events --from 1 --json -s block/disk b

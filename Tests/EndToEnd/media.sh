@@ -63,6 +63,7 @@ test_a_client_of_a_pulled_medium_gets_errors_and_never_the_next_one() {
     tell 0 'read 8388608 4096'
     equal "$answer" 'ok 161' 'what is read'
     expect 75 platter eject sd0
+    says "claimed by nbd" "[${clients[0]}]" --force
     says --force
     equal "$(field sd0 state)" live 'a refused eject'
     expect 0 platter eject sd0 --force

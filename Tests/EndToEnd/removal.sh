@@ -18,6 +18,8 @@ test_safe_refuses_while_somebody_has_it_open() {
     held_disk
     expect 75 platter remove pl0
     says "[${clients[0]}]" 'since'
+    grep -q "in use by nbd .*\[${clients[0]}\]; close that, or remove it with --mode" "$dir/err" \
+        || fail "the line does not name it: $(cat "$dir/err")"
     tell 0 'read 0 4096'
     equal "$answer" 'ok 7' 'answer to a read after a refused removal'
     close_client 0

@@ -17,9 +17,6 @@ test_0_is_done() {
 
 test_1_is_failed() {
     start_daemon ram name=pl0 size=16M
-    expect 1 platter add ram name=pl0 size=16M
-    says pl0 'in use'
-    one_line
     expect 1 platter add file "$dir/nosuch.img"
     says nosuch.img
     one_line
@@ -63,7 +60,7 @@ test_failures_are_objects_under_json() {
     expect 32 platter show nosuch --json
     equal "$(json .type) $(json .errno) $(json .disk)" 'urn:platter:not-found ENODEV nosuch' problem
     one_line
-    expect 1 platter add ram name=pl0 size=16M --json
+    expect 75 platter add ram name=pl0 size=16M --json
     equal "$(json .type)" urn:platter:exists type
     expect 64 platter resize pl0 --json
     equal "$(json .type)" urn:platter:usage type
@@ -82,6 +79,30 @@ test_75_is_busy() {
     expect 75 "$PLATTER" serve --config "$dir/empty.toml"
     says "$daemon_pid"
     close_client 0
+    # A name that is taken may be free again.
+    expect 75 platter add ram name=pl0 size=16M
+    says pl0 'in use'
+    one_line
+    expect 75 platter export pl0 nbd
+    says "called 'pl0' already"
+    expect 0 platter provide 'r*' ram size=1M
+    expect 75 platter provide 'r*' ram size=1M
+    says 'platter unprovide'
+}
+
+test_a_usage_error_names_the_help_of_its_own_verb() {
+    expect 64 platter partition create
+    says "see 'platter partition create --help'"
+    expect 64 platter partition resize x.img 1 --bogus
+    says "see 'platter partition resize --help'"
+    expect 64 platter ls --bogus
+    says "see 'platter ls --help'"
+    expect 64 platter --bogus
+    says "see 'platter --help'"
+    expect 64 platter partition nosuch
+    says "no verb 'partition nosuch'; there are create delete resize name convert apply"
+    expect 64 platter nosuch
+    says "no verb 'nosuch'; there are serve add"
 }
 
 test_77_is_not_permitted() {

@@ -76,7 +76,7 @@ test_a_pulled_disk_ends_its_trace_and_nobody_else_is_disturbed() {
     trace_file=$dir/end.blktrace.0
     begin_trace pl0 -o "$dir/end"
     expect 75 platter trace pl0 -o "$dir/second"
-    says 'is being traced already'
+    says 'is being traced already' 'trace/enable=0'
     [[ ! -e $dir/second.blktrace.0 ]] || fail 'a file of a trace that never was'
     need fio
     background fio --name=load --ioengine=nbd --uri="$(uri pl0)" --rw=read --bs=4k --size=64M --iodepth=16 --thread \

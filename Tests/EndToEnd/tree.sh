@@ -73,7 +73,8 @@ test_is_mounted_and_taken_away() {
     # In use, it stays; lazily, it goes when it is used no more.
     exec 9<"$dev/pl0"
     expect 75 platter umount "$tree"
-    says 'in use'
+    # This shell has the file open.
+    says "in use by bash[$$]" --lazy
     expect 0 platter umount --lazy "$tree"
     is_not_mounted "$tree" || fail 'it is still mounted'
     equal "$(head -c 4096 <&9 | wc -c)" 4096 'bytes from what is open'

@@ -290,6 +290,12 @@ public struct OpenerModel: Codable, Sendable, Equatable {
         case holder
     }
 
+    /// In a few words of a line: `nbd qemu[277]`, `linear up0`.
+    var who: String {
+        let process = pid.map { "[\($0)]" } ?? ""
+        return [opener, (program ?? "") + process, holder ?? ""].filter { !$0.isEmpty }.joined(separator: " ")
+    }
+
     /// A holder.
     public init(
         device: String, opener: String, mode: String, claim: Bool, pid: Int32? = nil, uid: UInt32? = nil,

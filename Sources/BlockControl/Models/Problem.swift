@@ -56,8 +56,9 @@ public struct Problem: Error, Codable, Sendable, Equatable {
             switch self {
             case .usage: .usage
             case .notFound: .noSuchDisk
-            case .busy: .busy
-            case .exists, .changed, .failed: .failed
+            // Whoever has the name may give it back.
+            case .busy, .exists: .busy
+            case .changed, .failed: .failed
             case .notPermitted: .notPermitted
             case .unreachable: .unreachable
             }

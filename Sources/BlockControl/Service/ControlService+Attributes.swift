@@ -19,7 +19,7 @@ extension ControlService {
                         value: ControlService.withoutNewline(try device.readAttribute(path)))
                 ]
             } catch {
-                throw Problem(error, disk)
+                throw Problem(error, device)
             }
         } else {
             found = device.attributes().map { info in
@@ -44,7 +44,7 @@ extension ControlService {
         do throws(AttributeError) {
             try await device.changeAttribute(request.path, to: request.value)
         } catch {
-            throw Problem(error, disk)
+            throw Problem(error, device)
         }
         logger.info("attribute written", metadata: ["device": "\(device.name)", "\(request.path)": "\(request.value)"])
         let value = info?.isReadable == true ? try? device.readAttribute(request.path) : nil
@@ -81,7 +81,14 @@ extension ControlService {
 
 extension Problem {
     /// Why an attribute was not read or written.
-    init(_ error: AttributeError, _ disk: Disk) {
+    init(_ error: AttributeError, _ device: BlockDevice) {
+        let remedy =
+            switch error {
+            case .unknown: "; 'platter attr \(device.name)' lists those there are"
+            case .notReadable, .notWritable:
+                "; 'platter attr \(device.name)' shows which can be read (r) and written (w)"
+            default: ""
+            }
         let kind: Kind =
             switch error {
             case .unknown, .gone: .notFound
@@ -90,7 +97,7 @@ extension Problem {
             case .notSupported, .failed: .failed
             }
         self.init(
-            kind, error.description, errno: SystemError(errno: error.errno).name, disk: disk.name,
-            diskseq: disk.sequence)
+            kind, error.description + remedy, errno: SystemError(errno: error.errno).name, disk: device.disk.name,
+            diskseq: device.disk.sequence)
     }
 }

@@ -89,8 +89,11 @@ extension ControlService {
             return "disk '\(name)' is held by \(holders.map { "'\($0)'" }.joined(separator: ", ")); "
                 + "remove \(holders.count == 1 ? "that" : "those") first, or remove it with --mode hard or surprise"
         }
-        return "disk '\(name)' is in use by \(openers.count == 1 ? "1 opener" : "\(openers.count) openers"); "
-            + "close them, or remove it with --mode deferred, hard or surprise"
+        // A line is read as a whole: the report has all of them.
+        let named = openers.prefix(3).map(\.who).joined(separator: ", ")
+        let rest = openers.count > 3 ? " and \(openers.count - 3) more" : ""
+        return "disk '\(name)' is in use by \(named)\(rest); "
+            + "close \(openers.count == 1 ? "that" : "those"), or remove it with --mode deferred, hard or surprise"
     }
 
     // A disk that is still being added is found by its removal alone, which cancels the add.

@@ -72,8 +72,12 @@ enum QueueAttributes {
 
     private static let setMaxSectors: Attribute.Store = { device, value, _ throws(AttributeError) in
         let kibibytes = try AttributeText.number(value, of: "max_sectors_kb", most: UInt64(UInt32.max) / 2)
+        let least = max(4, UInt64(device.disk.limits.logicalBlockSize) / 1024)
+        guard kibibytes == 0 || kibibytes >= least else {
+            throw .invalid("max_sectors_kb cannot be \(kibibytes): it is at least \(least) KiB, or 0 for the default")
+        }
         try waitingHere { () async throws(DiskError) in
-            // Above what the device takes it is cut, below a page refused: the limits see to both.
+            // Above what the device takes it is cut: the limits see to that.
             try await device.disk.updateLimits { $0.maxUserSectors = kibibytes == 0 ? nil : kibibytes * 2 }
         }
     }

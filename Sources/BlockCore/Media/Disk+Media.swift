@@ -129,7 +129,8 @@ extension Disk {
         guard inTheWay.isEmpty else {
             throw DiskError(
                 errno: DiskError.busy, disk: name, sequence: sequence,
-                reason: "the medium of \(name) is in use for writing or claimed: close that, or eject it with --force",
+                reason: "the medium of \(name) is in use for writing or claimed by "
+                    + inTheWay.map(\.who).joined(separator: ", ") + ": close that, or eject it with --force",
                 openers: inTheWay)
         }
         defer { media.state.withLock { $0.isEjecting = false } }

@@ -66,7 +66,9 @@ extension Disk {
         guard inTheWay.isEmpty else {
             throw DiskError(
                 errno: DiskError.busy, disk: partition.name, sequence: sequence,
-                reason: "\(partition.name) is open and cannot be deleted; close it first", openers: inTheWay)
+                reason:
+                    "\(partition.name) is open by \(inTheWay.map(\.who).joined(separator: ", ")) and cannot be deleted; "
+                    + "close it first", openers: inTheWay)
         }
         registry.unpublish(partition)
         registry.events.pump()

@@ -99,7 +99,8 @@ extension Disk {
         }
         guard wasFree else {
             throw DiskError(
-                errno: DiskError.busy, disk: name, sequence: sequence, reason: "\(name) is being traced already")
+                errno: DiskError.busy, disk: name, sequence: sequence,
+                reason: "\(name) is being traced already; 'platter attr \(name) trace/enable=0' ends that")
         }
         let trace = DiskTrace(self, writer)
         queue.noteTracer()

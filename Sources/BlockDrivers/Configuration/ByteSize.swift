@@ -33,9 +33,13 @@ public enum ByteSize {
         let bytes = number << shift
         guard bytes % UInt64(sector) == 0 else {
             let below = bytes / UInt64(sector) * UInt64(sector)
+            let above = "\(below + UInt64(sector))"
+            // Nobody wants a disk of a sector: whoever writes a small number without a unit has forgotten it.
+            let remedy =
+                below > 0
+                ? "use \(below) or \(above)" : unit.isEmpty ? "write \(digits)M or \(digits)G" : "use \(above)"
             throw ConfigurationError(
-                "\(key)=\(text) is not a multiple of the sector size \(sector): use \(below) or \(below + UInt64(sector))"
-            )
+                "\(key)=\(text) is not a multiple of the sector size \(sector): \(remedy)")
         }
         return bytes
     }

@@ -24,9 +24,35 @@ package struct DiskPlan: Sendable, Equatable {
         let keys = words.compactMap {
             $0.split(separator: "=", omittingEmptySubsequences: false).first.map(String.init)
         }
-        let key = keys.first { !$0.isEmpty && origin.lines[$0] != nil }
+        let key = keys.first { !$0.isEmpty && origin.lines[$0] != nil } ?? key(ofValueIn: reason)
         let line = origin.lines[key ?? ""] ?? origin.lines[""] ?? 1
         return "\(origin.file):\(line): \(reason)"
+    }
+
+    /// The key with a value that an error line names: `/x.img does not exist` is about `path`.
+    private func key(ofValueIn reason: String) -> String? {
+        let words = reason.split(separator: " ").map { $0.filter { $0 != "'" && $0 != ":" && $0 != "," } }
+        return parameters.first { $0.key != nil && words.contains($0.value) }?.key
+    }
+
+    /// What it is to be called, and where that is said.
+    var name: (text: String, line: Int?)? {
+        guard let name = parameters.first(where: { $0.key == "name" }) else { return nil }
+        return (name.value, origin?.lines["name"])
+    }
+
+    /// - Throws: ``Problem`` for two disks that are to have one name, with where both are.
+    package static func checkNames(_ disks: [DiskPlan]) throws(Problem) {
+        var first: [String: DiskPlan] = [:]
+        for disk in disks {
+            // That of the command line comes last, so that the other one is in the file.
+            guard let name = disk.name, let other = first.updateValue(disk, forKey: name.text),
+                let file = other.origin?.file, let line = other.name?.line
+            else { continue }
+            let place = disk.origin == nil ? "\(file):\(line)" : "line \(line)"
+            throw Problem(
+                .usage, disk.locate("name=\(name.text) is given twice: \(place) has it, too"), errno: "EINVAL")
+        }
     }
 }
 

@@ -69,6 +69,8 @@ struct ServePlan: Sendable {
                     driver: driver, parameters: DriverWords.parameters(of: driver, Array(verb.driver.dropFirst()))))
         }
 
+        try DiskPlan.checkNames(disks)
+
         if isCaptive {
             let directory: String
             do throws(SystemError) {

@@ -53,7 +53,10 @@ extension DiskDetail {
         if profile["write_cache"] == "yes" { words.append("write cache") }
         if profile["rotational"] == "yes" { words.append("rotational") }
         for (key, word) in [("fua", "FUA"), ("discard", "discard"), ("write_zeroes", "write zeroes")] {
-            if let support = profile[key] { words.append("\(word) \(support)") }
+            guard let support = profile[key] else { continue }
+            // What it could do is not what is done: without a cache nothing is to be written past it.
+            let isIdle = key == "fua" && support != "none" && profile["write_cache"] != "yes"
+            words.append("\(word) \(support)" + (isIdle ? " (not used: no write cache)" : ""))
         }
         if profile["removable"] == "yes" { words.append("removable medium") }
         if profile["ext_range"] == "1" { words.append("no partitions") }

@@ -9,13 +9,7 @@ struct AddVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add",
         abstract: "Add a disk and print its name.",
-        discussion: """
-            Drivers: ram size=1G [image=FILE], null [size=] [latency=] [answer=on|off], file path=FILE [direct=on],
-            linear lower=NAME [offset=] [size=] [lower=…], delay lower=NAME [read=5ms] [write=5ms] [flush=5ms];
-            these two: orphaned=remove|stay when all they stand on is gone.
-            Every driver: name= ro=on|off sector-size=512|4096 partscan=on|off export=all|none
-            autoclear=on|off (on: it goes with its last opener).
-            """)
+        discussion: "Drivers and their keys:\n\n" + DriverHelp.text)
 
     @Argument(help: "The driver.", completion: .list(DriverCatalogue.names))
     var driver: String
@@ -34,6 +28,35 @@ struct AddVerb: AsyncParsableCommand {
             for note in detail.notes { Output.error("\(detail.device.name): \(note)") }
         }
     }
+}
+
+/// The keys of the drivers, as `add --help` tells them.
+package enum DriverHelp {
+    /// Of each driver; what is in brackets may be left out.
+    package static let keys = [
+        ("ram", "size=1G [image=FILE]"),
+        ("null", "size=1G [latency=5ms] [answer=on|off]"),
+        ("file", "path=FILE [size=1G] [direct=on|off] [engine=auto|io_uring|threads]"),
+        ("removable", "[image=FILE]"),
+        ("linear", "lower=NAME [offset=1M] [size=1G] [lower=…] [orphaned=remove|stay]"),
+        (
+            "delay",
+            "lower=NAME [offset=1M] [size=1G] [read=5ms] [write=5ms] [flush=5ms] [orphaned=remove|stay]"
+        ),
+    ]
+    /// Of every driver.
+    package static let common =
+        "[name=NAME] [ro=on|off] [sector-size=512|4096] [partscan=on|off] [export=all|none] [autoclear=on|off]"
+
+    static let text =
+        keys.map { "\($0.padded(to: 9)) \($1)" }.joined(separator: "\n") + """
+
+
+            Every driver: \(common)
+
+            A file is made if it is not there and has a size. 'orphaned' says what becomes of a disk when all that it stands \
+            on is gone; 'autoclear=on' lets a disk go with its last opener.
+            """
 }
 
 /// The words of a disk on a command line or in a configuration.

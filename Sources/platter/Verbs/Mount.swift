@@ -61,9 +61,17 @@ struct UmountVerb: AsyncParsableCommand {
                 .notFound, "nothing of this daemon is mounted at \(path); 'platter mount' lists what is",
                 errno: "ENOENT")
         }
-        let gone = try await daemon.client.send(
-            .removeMount, mount.id, query: lazy ? [("lazy", "1")] : [], as: MountModel.self)
-        if output.json { try Output.json(gone) }
+        do {
+            let gone = try await daemon.client.send(
+                .removeMount, mount.id, query: lazy ? [("lazy", "1")] : [], as: MountModel.self)
+            if output.json { try Output.json(gone) }
+        } catch let problem as Problem where problem.kind == .busy {
+            let users = Host.users(below: mount.path)
+            guard !users.isEmpty else { throw problem }
+            throw Problem(
+                .busy, "\(mount.path) is in use by \(users.joined(separator: ", ")): end that first, or say --lazy",
+                errno: problem.errno)
+        }
     }
 }
 

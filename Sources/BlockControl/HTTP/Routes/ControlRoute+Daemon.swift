@@ -53,7 +53,7 @@ extension ControlRoute {
         ], gives: .text("text/event-stream"))
 
     private static func stream(of service: ControlService, to call: ControlCall) throws -> Response {
-        let seen = try place(call)
+        let seen = try place(call, service.registry)
         let filter = try EventFilter(call.query)
         let feed = EventFeed()
         // A listener that hangs up is noticed at once, not at the next event.
@@ -82,7 +82,7 @@ extension ControlRoute {
     }
 
     /// Where a listener wants to go on: behind what he has seen, or at the first that he wants.
-    private static func place(_ call: ControlCall) throws -> EventPlace? {
+    private static func place(_ call: ControlCall, _ registry: DiskRegistry) throws -> EventPlace? {
         func wrong(_ text: String, _ name: String) -> Problem {
             Problem(.usage, "'\(text)' is no number for '\(name)'", errno: "EINVAL")
         }
@@ -93,6 +93,14 @@ extension ControlRoute {
         guard let text = call.query("from") else { return nil }
         guard var place = EventPlace(text) else { throw wrong(text, "from") }
         place.sequence = max(place.sequence, 1) - 1
+        let last = registry.events.last
+        // Whoever has seen an event that was not, has seen another daemon's; whoever wants one, is told of the next.
+        guard place.sequence <= last || place.instance != nil else {
+            throw Problem(
+                .usage,
+                "event \(text) has not happened: " + (last == 0 ? "none has" : "the newest is \(last)")
+                    + "; from \(last + 1) on are those to come", errno: "EINVAL")
+        }
         return place
     }
 }
