@@ -20,6 +20,7 @@ enum Samples {
         device.partUUID = "12345678-01"
         device.partLabel = "root"
         device.partitionTable = "gpt"
+        device.partFlags = "0x80"
         device.sysfs = ["start": "2048"]
         return device
     }()

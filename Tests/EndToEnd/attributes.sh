@@ -27,13 +27,13 @@ test_list_prints_what_lsblk_prints_of_the_same_disks() {
     need jq
     need sfdisk
     truncate -s 64M "$dir/image"
-    printf 'label: gpt\n2048,20480\n24576,8192\n' | sfdisk -q "$dir/image"
+    printf 'label: gpt\nstart=2048, size=20480, attrs="LegacyBIOSBootable GUID:60"\n24576,8192\n' | sfdisk -q "$dir/image"
     start_daemon
     expect 0 platter add file path="$dir/image" name=pl0
     expect 0 platter add null name=big size=3T
     expect 0 platter add ram name=ro size=12M ro=on
     make_sysroot "$dir/root"
-    local columns=NAME,MAJ:MIN,RM,SIZE,RO,LOG-SEC,PHY-SEC,MIN-IO,OPT-IO,ALIGNMENT,ROTA,DISC-ALN,DISC-GRAN,DISC-MAX,DISC-ZERO,WSAME,ZONED,START
+    local columns=NAME,MAJ:MIN,RM,HOTPLUG,SIZE,RO,LOG-SEC,PHY-SEC,MIN-IO,OPT-IO,ALIGNMENT,ROTA,DISC-ALN,DISC-GRAN,DISC-MAX,DISC-ZERO,WSAME,ZONED,START
     local options
     export LC_ALL=C
     for options in '' '-b' '-l' '-r' '-P' '-J' '-J -b' '-n' '-i' '-p -r' '-d' '-l -b -n'; do
@@ -51,6 +51,7 @@ test_list_prints_what_lsblk_prints_of_the_same_disks() {
         fi
         diff "$dir/theirs.sorted" "$dir/ours.sorted" >"$dir/diff" || fail "list $options: $(cat "$dir/diff")"
     done
+    equal "$(platter list -nr -o NAME,PARTFLAGS pl0p2 pl0p1)" $'pl0p1 0x1000000000000004\npl0p2 ' 'flags of partitions'
 }
 
 # in_sys TREE FILE: each line of a file as the options of lsblk, where /sys is that of the tree, and /dev has its disks; the

@@ -120,7 +120,7 @@ test_the_statuses_mean_what_they_say() {
     expect 64 platter eject sd0 --timeout 5
     expect 64 platter add removable size=1M
     expect 1 platter insert sd0 "$dir/nosuch.img"
-    says nosuch.img
+    says 'nosuch.img does not exist: name an image'
     expect 1 platter insert pl0 "$dir/a.img"
     says pl0
     expect 1 platter eject sd0

@@ -65,6 +65,7 @@ test_failures_are_objects_under_json() {
     expect 64 platter resize pl0 --json
     equal "$(json .type)" urn:platter:usage type
     expect 64 platter set pl0 colour=red --json
+    says "'platter show' lists"
     equal "$(json .type) $(json .disk)" 'urn:platter:usage pl0' problem
     expect 32 platter remove nosuch --json
     equal "$(json .type)" urn:platter:not-found type

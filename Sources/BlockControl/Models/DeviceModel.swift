@@ -45,6 +45,9 @@ public struct DeviceModel: Codable, Sendable, Equatable {
     public var partLabel: String?
     /// The kind of the partition table that it has or is in; only where attributes were asked for.
     public var partitionTable: String?
+    /// The attribute bits of a partition of a GPT, or the boot flag of an MBR, in hex; only where attributes were asked
+    /// for, and only where any is set.
+    public var partFlags: String?
     /// What its attributes say, by path, without newlines; only where they were asked for.
     public var sysfs: [String: String]?
     /// The partitions of a disk.
@@ -61,6 +64,7 @@ public struct DeviceModel: Codable, Sendable, Equatable {
         case partUUID = "partuuid"
         case partLabel = "partlabel"
         case partitionTable = "pttype"
+        case partFlags = "partflags"
         case sysfs, children
     }
 
@@ -106,6 +110,7 @@ public struct DeviceModel: Codable, Sendable, Equatable {
         }
         // No key either where nobody asked.
         if let partitionTable { try container.encode(partitionTable, forKey: .partitionTable) }
+        if let partFlags { try container.encode(partFlags, forKey: .partFlags) }
         if let sysfs { try container.encode(sysfs, forKey: .sysfs) }
         // Like lsblk: no key where there are no children.
         if let children, !children.isEmpty { try container.encode(children, forKey: .children) }

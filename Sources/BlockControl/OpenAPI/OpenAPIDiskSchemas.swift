@@ -44,6 +44,7 @@ extension OpenAPIDocument {
                   "partuuid": {"type": ["string", "null"]},
                   "partlabel": {"type": ["string", "null"]},
                   "pttype": {"type": "string", "description": "only with ?sysfs=1"},
+                  "partflags": {"type": "string", "description": "only with ?sysfs=1, and where any is set"},
                   "sysfs": {
                     "type": "object",
                     "additionalProperties": {"type": "string"},

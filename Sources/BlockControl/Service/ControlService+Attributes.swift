@@ -58,6 +58,7 @@ extension ControlService {
     func modelWithAttributes(of disk: Disk) -> DeviceModel {
         func fill(_ model: inout DeviceModel, _ device: BlockDevice) {
             model.partitionTable = disk.partitionTable?.rawValue
+            model.partFlags = device.tableProperties.first { $0.key == "ID_PART_ENTRY_FLAGS" }?.value
             model.sysfs = [:]
             for info in device.attributes() where info.isReadable {
                 model.sysfs?[info.path] = (try? device.readAttribute(info.path)).map(ControlService.withoutNewline)

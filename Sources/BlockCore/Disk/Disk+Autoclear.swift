@@ -45,7 +45,8 @@ extension Disk {
         case .removed(let report): return report
         case .busy(let report):
             throw DiskError(
-                errno: DiskError.busy, disk: name, sequence: sequence, reason: "\(name) is in use",
+                errno: DiskError.busy, disk: name, sequence: sequence,
+                reason: "\(name) is in use by \(report.openers.map(\.who).joined(separator: ", ")); close it first",
                 openers: report.openers)
         case .failed:
             throw DiskError(

@@ -66,13 +66,15 @@ extension Disk {
         }
         guard !state.claims.writes.refuses(core.mode, of: device.partitionNumber) else {
             let inTheWay = state.publicOpeners.filter { $0.device.partitionNumber == device.partitionNumber }
+                .map(\.currentRecord)
+            let who = inTheWay.map(\.who).joined(separator: ", ")
             return (
                 DiskError(
                     errno: DiskError.busy, disk: device.name, sequence: sequence,
                     reason: core.mode.contains(.restrictWrites)
-                        ? "\(device.name) is open for writing: close that before it is held without other writers"
-                        : "\(device.name) is held by somebody who keeps writers off: open it to read only",
-                    openers: inTheWay.map(\.currentRecord)), []
+                        ? "\(device.name) is open by \(who) for writing: close that before it is held without other writers"
+                        : "\(device.name) is open by \(who), and held without other writers: open it to read only",
+                    openers: inTheWay), []
             )
         }
         var actions: Actions = []

@@ -223,7 +223,7 @@ extension BlockDriver {
     public func resize(to sectors: UInt64) throws(BlockStatus) { throw .notSupported }
     /// There are none.
     public func set(_ key: String, to value: String) throws(DriverSettingError) {
-        throw DriverSettingError("driver '\(driverName)' has no setting '\(key)'")
+        throw DriverSettingError("driver '\(driverName)' has no setting '\(key)': 'platter show' lists a disk's")
     }
     /// None.
     public var settings: [(key: String, value: String)] { [] }

@@ -106,7 +106,12 @@ public final class RemovableDriver: BlockDriver {
         do throws(ConfigurationError) {
             file = try FileDriver(options)
         } catch {
-            throw MediumError(errno: error.errno, error.reason.replacingPrefix("file: "))
+            // A medium is not made by putting it in.
+            throw MediumError(
+                errno: error.errno,
+                error.errno == 2
+                    ? "\(source) does not exist: name an image or a block device"
+                    : error.reason.replacingPrefix("file: "))
         }
         let number = state.withLock { state in
             state.insertions += 1

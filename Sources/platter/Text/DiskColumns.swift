@@ -120,6 +120,7 @@ package struct DiskColumn: Sendable {
     ]
 
     private static let partitionColumns: [DiskColumn] = [
+        DiskColumn("PARTFLAGS", 36, "partition flags") { device in device.partFlags },
         DiskColumn("PARTLABEL", 0.1, "partition LABEL", flags: SCOLS_FL_TRUNC) { device in device.partLabel },
         DiskColumn("PARTTYPE", 36, "partition type code or UUID") { device in device.partType },
         DiskColumn("PARTUUID", 36, "partition UUID") { device in device.partUUID },
@@ -128,6 +129,7 @@ package struct DiskColumn: Sendable {
     ]
 
     private static let queue: [DiskColumn] = [
+        DiskColumn("HOTPLUG", 1, "removable or hotplug device", as: .flag) { device in device.removable ? "1" : "0" },
         DiskColumn("RM", 1, "removable device", as: .flag) { device in device.removable ? "1" : "0" },
         DiskColumn("RO", 1, "read-only device", as: .flag) { device in device.readOnly ? "1" : "0" },
         DiskColumn("ROTA", 1, "rotational device", as: .flag, of: "queue/rotational"),

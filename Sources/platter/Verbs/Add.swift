@@ -39,17 +39,14 @@ package enum DriverHelp {
         ("file", "path=FILE [size=1G] [direct=on|off] [engine=auto|io_uring|threads]"),
         ("removable", "[image=FILE]"),
         ("linear", "lower=NAME [offset=1M] [size=1G] [lower=…] [orphaned=remove|stay]"),
-        (
-            "delay",
-            "lower=NAME [offset=1M] [size=1G] [read=5ms] [write=5ms] [flush=5ms] [orphaned=remove|stay]"
-        ),
+        ("delay", "lower=NAME [offset=] [size=] [read=5ms] [write=] [flush=] [orphaned=]"),
     ]
     /// Of every driver.
     package static let common =
         "[name=NAME] [ro=on|off] [sector-size=512|4096] [partscan=on|off] [export=all|none] [autoclear=on|off]"
 
     static let text =
-        keys.map { "\($0.padded(to: 9)) \($1)" }.joined(separator: "\n") + """
+        keys.map { $0.padded(to: 10) + $1 }.joined(separator: "\n") + """
 
 
             Every driver: \(common)
