@@ -33,6 +33,16 @@ enum Output {
         error(problem.detail)
     }
 
+    /// What is odd about a disk or a table, a line each, with what mends it where a verb does.
+    static func oddities(_ lines: [String], of target: String) {
+        for line in lines {
+            let isBehind = line.hasPrefix("GPT: the backup header is at block")
+            error(
+                "\(target): \(line)"
+                    + (isBehind ? "; 'platter partition convert \(target)' moves it to the end of the disk" : ""))
+        }
+    }
+
     /// A line to standard error that says which program speaks.
     static func error(_ text: String) { try? HostFile.write(2, "platter: \(text)\n") }
 }

@@ -211,7 +211,7 @@ test_a_table_is_printed_with_its_flags_and_all_of_the_extended_partition() {
     equal "$(awk '$1 == 1 { print $7 }' "$dir/out")" boot,required,GUID:60,GUID:63 'attributes'
     truncate -s 80M "$dir/gpt"
     expect 0 platter partitions "$dir/gpt"
-    says 'not at the last one' "'platter partition convert $dir/gpt' moves the backup"
+    says 'not at the last one' "'platter partition convert $dir/gpt' moves it to the end"
     expect 0 platter partition convert "$dir/gpt"
     expect 0 platter partitions "$dir/gpt"
     [[ ! -s $dir/err ]] || fail "still: $(cat "$dir/err")"

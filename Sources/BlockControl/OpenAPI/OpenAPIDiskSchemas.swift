@@ -273,7 +273,9 @@ extension OpenAPIDocument {
               },
               "Partition": {
                 "type": "object",
-                "required": ["number", "start", "size", "extent", "type", "uuid", "name", "flags", "attributes", "nested"],
+                "required": [
+                  "number", "start", "size", "extent", "type", "uuid", "name", "flags", "attributes", "nested"
+                ],
                 "properties": {
                   "number": {"type": "integer"},
                   "start": {"type": "integer"},

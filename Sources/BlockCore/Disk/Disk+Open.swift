@@ -72,7 +72,7 @@ extension Disk {
                 DiskError(
                     errno: DiskError.busy, disk: device.name, sequence: sequence,
                     reason: core.mode.contains(.restrictWrites)
-                        ? "\(device.name) is open by \(who) for writing: close that before it is held without other writers"
+                        ? "\(device.name) is open for writing by \(who): close that first"
                         : "\(device.name) is open by \(who), and held without other writers: open it to read only",
                     openers: inTheWay), []
             )

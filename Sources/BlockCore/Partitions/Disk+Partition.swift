@@ -67,7 +67,7 @@ extension Disk {
             throw DiskError(
                 errno: DiskError.busy, disk: partition.name, sequence: sequence,
                 reason:
-                    "\(partition.name) is open by \(inTheWay.map(\.who).joined(separator: ", ")) and cannot be deleted; "
+                    "\(partition.name) is open by \(inTheWay.map(\.who).joined(separator: ", ")) and stays; "
                     + "close it first", openers: inTheWay)
         }
         registry.unpublish(partition)

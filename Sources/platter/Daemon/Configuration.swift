@@ -41,7 +41,8 @@ package struct DiskPlan: Sendable, Equatable {
         return (name.value, origin?.lines["name"])
     }
 
-    /// - Throws: ``Problem`` for two disks that are to have one name, with where both are.
+    /// Looks for two disks that are to have one name.
+    /// - Throws: ``Problem`` with where both are.
     package static func checkNames(_ disks: [DiskPlan]) throws(Problem) {
         var first: [String: DiskPlan] = [:]
         for disk in disks {

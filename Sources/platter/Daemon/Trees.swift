@@ -73,7 +73,10 @@ final class Trees: Sendable {
             state.entries["\(state.next)"] = Entry(path: path)
             return "\(state.next)"
         }
-        guard let id else { throw Problem(.busy, "\(path) is mounted already", errno: "EBUSY") }
+        guard let id else {
+            throw Problem(
+                .busy, "\(path) is mounted already; 'platter umount \(path)' takes that away", errno: "EBUSY")
+        }
         return id
     }
 

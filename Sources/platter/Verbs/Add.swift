@@ -25,7 +25,7 @@ struct AddVerb: AsyncParsableCommand {
             try Output.json(detail)
         } else {
             Output.line(detail.device.name)
-            for note in detail.notes { Output.error("\(detail.device.name): \(note)") }
+            Output.oddities(detail.notes, of: detail.device.name)
         }
     }
 }
@@ -51,8 +51,8 @@ package enum DriverHelp {
 
             Every driver: \(common)
 
-            A file is made if it is not there and has a size. 'orphaned' says what becomes of a disk when all that it stands \
-            on is gone; 'autoclear=on' lets a disk go with its last opener.
+            A file is made if it is not there and has a size. 'orphaned' says what becomes of a disk when all that \
+            it stands on is gone; 'autoclear=on' lets a disk go with its last opener.
             """
 }
 

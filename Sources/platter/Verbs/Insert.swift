@@ -24,7 +24,7 @@ struct InsertVerb: AsyncParsableCommand {
             try Output.json(medium)
             return
         }
-        for warning in medium.warnings { Output.error("\(medium.disk): \(warning)") }
+        Output.oddities(medium.warnings, of: medium.disk)
         let partitions = medium.partitions.isEmpty ? "no partitions" : medium.partitions.joined(separator: " ")
         Output.line(
             "\(medium.disk): \(Units.size(medium.size)), \(medium.table.map { "\($0), " } ?? "")\(partitions)")

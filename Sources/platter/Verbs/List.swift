@@ -8,9 +8,9 @@ struct ListVerb: AsyncParsableCommand {
         commandName: "list",
         abstract: "List the disks and their partitions, as lsblk does.",
         discussion: """
-            Options and columns are lsblk's, as far as they are of disks. --json without columns prints each disk once, \
-            with its partitions in it, and says in 'lowers' and 'uppers' what stands on what; names and --tree nest all of it, \
-            as columns do. Columns:
+            Options and columns are lsblk's, as far as they are of disks. --json without columns prints each disk \
+            once, with its partitions in it, and says in 'lowers' and 'uppers' what stands on what; names and --tree \
+            nest all of it, as columns do. Columns:
             \(columnHelp)
             """, aliases: ["ls"])
 

@@ -55,7 +55,7 @@ struct TableEditOptions: ParsableArguments {
             try Output.json(change)
             return
         }
-        for line in change.notes + change.table.warnings { Output.error("\(target): \(line)") }
+        Output.oddities(change.notes + change.table.warnings, of: target)
         Output.line(change.text)
     }
 }

@@ -63,10 +63,7 @@ struct PartitionsVerb: AsyncParsableCommand {
             try Output.json(table)
             return
         }
-        for warning in table.warnings { Output.error("\(target): \(warning)") }
-        if table.warnings.contains(where: { $0.hasPrefix("GPT: the backup header is at block") }) {
-            Output.error("\(target): 'platter partition convert \(target)' moves the backup to the end of the disk")
-        }
+        Output.oddities(table.warnings, of: target)
         Output.line(table.text)
     }
 

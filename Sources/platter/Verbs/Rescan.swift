@@ -20,7 +20,7 @@ struct RescanVerb: AsyncParsableCommand {
             try Output.json(answer)
             return
         }
-        for warning in answer.warnings { Output.error("\(answer.disk): \(warning)") }
+        Output.oddities(answer.warnings, of: answer.disk)
         let partitions = answer.partitions.isEmpty ? "no partitions" : answer.partitions.joined(separator: " ")
         Output.line("\(answer.disk): \(answer.table.map { "\($0), " } ?? "")\(partitions)")
     }

@@ -25,7 +25,7 @@ struct ResizeVerb: AsyncParsableCommand {
         if output.json {
             try Output.json(detail)
         } else {
-            for note in detail.notes { Output.error("\(detail.device.name): \(note)") }
+            Output.oddities(detail.notes, of: detail.device.name)
             Output.line("\(detail.device.name): \(Units.size(detail.device.size))")
         }
     }
