@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "CPlatter.h"
 
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,3 +25,9 @@ int platter_set_thread_name(const char *name) { return pthread_setname_np(pthrea
 int platter_thread_number(void) { return (int)syscall(SYS_gettid); }
 
 const char *platter_errno_name(int number) { return strerrorname_np(number); }
+
+int platter_file_is_at(int fd, const char *path) {
+    struct stat open, found;
+    return fstat(fd, &open) == 0 && stat(path, &found) == 0 && open.st_ino == found.st_ino &&
+           open.st_dev == found.st_dev;
+}

@@ -59,6 +59,30 @@ import Testing
         await registry.unregister(registration)
     }
 
+    @Test("has what its provider made taken back if the add fails, before whoever asked hears of it (T24)")
+    func undo() async throws {
+        let registry = DiskRegistry()
+        let provider = TestProvider()
+        let undone = Counter()
+        provider.adjust.withLock {
+            $0 = { provided in
+                // No disk can hang there.
+                provided.options.parent = ".."
+                provided.undo = { undone.add() }
+            }
+        }
+        let registration = try registry.register(provider, for: .names("md*"))
+        let open = BegunOpen(registry, .name("md0"))
+        #expect(open.end()?.reason.contains("'..' cannot be a parent") == true)
+        #expect(undone.value == 1 && registry.namesInUse == 0)
+        provider.adjust.withLock { $0 = { $0.undo = { undone.add() } } }
+        let good = BegunOpen(registry, .name("md0"))
+        #expect(good.end() == nil && undone.value == 1, "what has become a disk is not taken back")
+        good.close()
+        #expect(eventually { registry.namesInUse == 0 } && undone.value == 1)
+        await registry.unregister(registration)
+    }
+
     @Test("by number is made on the first minor of its disk, under a registered major only") func byNumber()
         async throws
     {
@@ -254,6 +278,8 @@ final class TestProvider: DiskProvider, Sendable {
     let releases = Counter()
     let isEmpty = Atomic<Bool>(false)
     let inProbe = Hook<(@Sendable (DiskKey) throws -> Void)?>(nil)
+    /// Called with each disk before it is handed out.
+    let adjust = Hook<(@Sendable (inout ProvidedDisk) -> Void)?>(nil)
     private let hasTable: Bool
 
     init(hasTable: Bool = false) { self.hasTable = hasTable }
@@ -262,7 +288,11 @@ final class TestProvider: DiskProvider, Sendable {
         probes.add()
         try inProbe.value?(key)
         if isEmpty.load(ordering: .relaxed) { return nil }
-        guard hasTable else { return ProvidedDisk(CountedDriver(releases), plain { $0.isTransient = true }) }
+        guard hasTable else {
+            var provided = ProvidedDisk(CountedDriver(releases), plain { $0.isTransient = true })
+            adjust.value?(&provided)
+            return provided
+        }
         return ProvidedDisk(
             TableDriver(sectors: 4096),
             plain {

@@ -37,6 +37,34 @@ import Testing
         observer.cancel()
     }
 
+    @Test("takes a failed add back in reverse: what a step stands on is there until the step is undone (T04)")
+    func reverseUndo() async throws {
+        let registry = DiskRegistry()
+        let undone = Lock<[String]>([])
+        let options = plain("a") {
+            $0.scansPartitions = true
+            $0.beforeStep = { step throws(DiskError) in
+                if step == 8 { throw DiskError(errno: 12, reason: "injected") }
+            }
+            $0.beforeUndo = { step in
+                let isKilled = registry.diskBeingAdded(named: "a")?.isDead == true
+                undone.withLock {
+                    $0.append(
+                        "\(step): \(registry.namesInUse) names, \(registry.numbersInUse) numbers, "
+                            + (isKilled ? "dead" : "alive"))
+                }
+            }
+        }
+        let driver = TableDriver(sectors: 4096, node: DeviceNode(path: "made/a"))
+        await #expect(throws: DiskError.self) { try await registry.add(driver, options) }
+        #expect(
+            undone.withLock { $0 } == [
+                "7: 3 names, 3 numbers, alive", "5: 1 names, 1 numbers, alive", "3: 1 names, 1 numbers, dead",
+                "3: 1 names, 1 numbers, dead", "2: 1 names, 0 numbers, dead",
+            ])
+        #expect(registry.namesInUse == 0 && registry.numbersInUse == 0)
+    }
+
     @Test("gives a name to one of two, frees it with the removal, and never finds what is not published (T01, T02)")
     func names() async throws {
         let registry = DiskRegistry()

@@ -173,6 +173,26 @@ private let mayLoop = geteuid() == 0 && shell("command -v losetup && losetup -f"
         #expect(access(hopeless.path, F_OK) != 0)
     }
 
+    @Test func `a file that was made for a disk which did not come to be is not left behind`() async throws {
+        let image = try folder.image("old", size: 8192)
+        let made = "\(folder.path)/new"
+        for (path, isLeft) in [(made, false), (image, true)] {
+            let driver = try DriverCatalogue.make(driver: "file", keys: [("path", path), ("size", "8K")])
+            var options = DiskOptions()
+            options.name = "no such name"
+            await #expect(throws: DiskError.self) { try await registry.registry.add(driver, options) }
+            #expect(access(path, F_OK) == 0, "until it is known that nobody tries again with this driver")
+            DriverCatalogue.discard(driver)
+            #expect((access(path, F_OK) == 0) == isLeft)
+        }
+        let file = try DiskFile.open(image, .write)
+        #expect(file.isAtItsPath)
+        #expect(rename(image, made) == 0)
+        #expect(!file.isAtItsPath, "nobody is there")
+        _ = try folder.image("old", size: 8192)
+        #expect(!file.isAtItsPath, "another one is")
+    }
+
     @Test func `an image of odd length serves its whole sectors`() throws {
         _ = try folder.image("odd", size: 10_000)
         #expect(try FileDriver(options("odd", size: nil)).capacity == 19)

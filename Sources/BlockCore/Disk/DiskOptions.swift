@@ -33,6 +33,8 @@ public struct DiskOptions: Sendable {
     public var scanDeadline: Duration = .seconds(10)
     /// For tests: called before each step of the add with its number, and may fail it.
     package var beforeStep: (@Sendable (Int) throws(DiskError) -> Void)?
+    /// For tests: called before each step of an add that failed is taken back, with its number.
+    package var beforeUndo: (@Sendable (Int) -> Void)?
     /// For tests: called amid a change of the partitions, between the decision and what follows from it.
     package var amidChange: (@Sendable () -> Void)?
     /// For tests: called in each handler of an attribute, behind the door, with the path.

@@ -54,6 +54,9 @@ public struct ProvidedDisk: Sendable {
     public var driver: any BlockDriver
     /// How it is to be added. Name or number are the registry's to fill in.
     public var options: DiskOptions
+    /// Takes back what making the driver has left behind, such as a file: called once if the add fails, before whoever
+    /// asked for the disk hears of it, on the thread of the probe.
+    public var undo: (@Sendable () -> Void)?
 
     /// A driver with its options; unless said otherwise the disk goes with its last opener.
     public init(_ driver: any BlockDriver, _ options: DiskOptions? = nil) {

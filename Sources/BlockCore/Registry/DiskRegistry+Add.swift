@@ -26,7 +26,10 @@ extension DiskRegistry {
             return try add(driver, options, &addition)
         } catch {
             // Backwards, so that each step finds what it found when it was done.
-            for step in addition.undo.reversed() { step.run() }
+            for step in addition.undo.reversed() {
+                options.beforeUndo?(step.number)
+                step.run()
+            }
             // Last: whoever cancelled the add hears that it is over when name and numbers are free (R8).
             addition.disk?.addEnded()
             throw error
@@ -36,12 +39,16 @@ extension DiskRegistry {
     /// An add under way, and how to take it back.
     private struct Addition {
         struct Step {
+            /// Of the step of the add that it takes back.
+            let number: Int
             let run: () -> Void
         }
         var undo: [Step] = []
         var disk: Disk?
 
-        mutating func onFailure(_ run: @escaping () -> Void) { undo.append(Step(run: run)) }
+        mutating func onFailure(of number: Int, _ run: @escaping () -> Void) {
+            undo.append(Step(number: number, run: run))
+        }
     }
 
     private func add(
@@ -60,12 +67,12 @@ extension DiskRegistry {
         // 2 The name: from here a second add of it fails (T02). Before the numbers, which partitions are named after.
         try begin(2, options)
         let name = try reserveName(options, sequence)
-        addition.onFailure { self.release(name, of: sequence) }
+        addition.onFailure(of: 2) { self.release(name, of: sequence) }
 
         // 3 The number, and the node's path. A hidden disk's number is burnt: it stands for nothing else.
         try begin(3, options)
         let number = try reserveDiskNumber(options, sequence, name)
-        addition.onFailure { self.release(number, of: sequence) }
+        addition.onFailure(of: 3) { self.release(number, of: sequence) }
         try reserveNode(of: profile, name, sequence, &addition)
 
         // 4 The gate's counters: the last thing that can run out.
@@ -84,7 +91,7 @@ extension DiskRegistry {
         fill(name, disk, nil)
         fill(number, disk, nil)
         addition.disk = disk
-        addition.onFailure { disk.addFailed() }
+        addition.onFailure(of: 5) { disk.addFailed() }
 
         let notes = try scan(disk, options, &addition)
         try publish(disk, driver, options, notes)
@@ -106,7 +113,7 @@ extension DiskRegistry {
         // 7 The partitions, as devices of their own.
         try begin(7, options)
         var (partitions, warnings) = disk.makePartitions(scan.result)
-        addition.onFailure { disk.dropPartitions() }
+        addition.onFailure(of: 7) { disk.dropPartitions() }
         // A disk whose table cannot be read is a disk all the same.
         var notes: [String] = []
         if scan.timedOut {
@@ -202,7 +209,7 @@ extension DiskRegistry {
                 errno: DiskError.exists, disk: name,
                 reason: "the node \(path) of \(name) stands for another disk already")
         }
-        addition.onFailure { self.releaseNode(path, of: sequence) }
+        addition.onFailure(of: 3) { self.releaseNode(path, of: sequence) }
     }
 
     private func reserveName(_ options: DiskOptions, _ sequence: UInt64) throws(DiskError) -> String {

@@ -188,7 +188,12 @@ extension DiskRegistry {
                     options.minors = max(options.minors, 1)
                 }
                 options.initialHolds = 1
-                landed = .disk(try addBlocking(provided.driver, options))
+                do throws(DiskError) {
+                    landed = .disk(try addBlocking(provided.driver, options))
+                } catch {
+                    provided.undo?()
+                    throw error
+                }
             } else {
                 landed = .nothing("its provider has none")
             }

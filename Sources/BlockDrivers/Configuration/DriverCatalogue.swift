@@ -71,4 +71,8 @@ public enum DriverCatalogue {
         let common = try CommonKeys(from: &keys)
         return (try entry.make(&keys, common, context), common)
     }
+
+    /// Takes back what making a driver has left behind, where its add has failed: a file that was not there before.
+    /// - Context: may block. Once, and not for a driver that serves or has served a disk.
+    public static func discard(_ driver: any BlockDriver) { (driver as? FileDriver)?.discard() }
 }

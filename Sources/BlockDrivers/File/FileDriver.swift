@@ -11,6 +11,7 @@ internal import Synchronization
 /// the driver until ``released()``, so that a late write of a removed disk never meets a new one on the same file.
 public final class FileDriver: BlockDriver {
     private let options: FileOptions
+    private let opening: FileOpening
     private let backing: FileBacking
     private let engine: RingEngine?
     private let sectors: Atomic<UInt64>
@@ -24,7 +25,13 @@ public final class FileDriver: BlockDriver {
     public init(_ options: FileOptions) throws(ConfigurationError) {
         let opening = try FileOpening(options)
         let backing = FileBacking(opening, isDirect: options.isDirect)
-        engine = try Self.startEngine(options, backing)
+        do throws(ConfigurationError) {
+            engine = try Self.startEngine(options, backing)
+        } catch {
+            opening.discard()
+            throw error
+        }
+        self.opening = opening
         self.backing = backing
         self.options = options
         sectors = Atomic(opening.usableSize / UInt64(sectorSize))
@@ -48,6 +55,10 @@ public final class FileDriver: BlockDriver {
     }
 
     deinit { engine?.stop() }
+
+    /// Takes a file that it has made away again, where its add has failed. Not for a driver that serves or has served a disk.
+    /// - Context: blocks for a moment. The lock goes with the driver.
+    func discard() { opening.discard() }
 
     private static func startEngine(
         _ options: FileOptions, _ backing: FileBacking

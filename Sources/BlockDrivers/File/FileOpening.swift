@@ -12,11 +12,14 @@ package struct FileOpening {
     let logicalBlockSize: Int
     /// Whole logical blocks, in bytes.
     let usableSize: UInt64
+    /// It was not there before.
+    let isNew: Bool
 
     /// Opens it, and makes it where it is missing and has a size.
     package init(_ options: FileOptions) throws(ConfigurationError) {
         let path = options.path
-        var (file, isNew) = try Self.open(options)
+        var file: DiskFile
+        (file, isNew) = try Self.open(options)
         do throws(ConfigurationError) {
             facts = try Self.facts(of: file, path)
             if facts.kind == .blockDevice, !options.isReadOnly { file = try Self.openAlone(options) }
@@ -39,6 +42,9 @@ package struct FileOpening {
         }
         self.file = file
     }
+
+    /// Takes a file that was made for a disk which did not come to be away again. It is locked still, so nobody uses it.
+    func discard() { if isNew { DiskFile.remove(file.path) } }
 
     private static func error(_ reason: String, _ errno: Int32) -> ConfigurationError {
         ConfigurationError("file: \(reason)", errno: errno)
@@ -115,6 +121,10 @@ package struct FileOpening {
             case "ENOLCK", "EOPNOTSUPP", "EINVAL", "ENOSYS": break
             default: throw Self.error("\(options.path) cannot be locked: \(error)", error.errno)
             }
+        }
+        // Whoever had the lock until now may have taken the file away.
+        guard file.isAtItsPath else {
+            throw Self.error("\(options.path) was removed just now: try again", 11)
         }
     }
 

@@ -68,6 +68,9 @@ public final class DiskFile: Sendable {
     /// Takes the file away from its directory; for a file that was made and could not be used.
     public static func remove(_ path: String) { _ = platter_file_unlink(path) }
 
+    /// Whether the path leads to this file still, and not to another one or nowhere.
+    public var isAtItsPath: Bool { platter_file_is_at(number, path) == 1 }
+
     /// Closes it, which gives the lock back. Afterwards every call answers EBADF. A second close does nothing.
     /// - Context: nobody may be inside another call; the number could already be another file's.
     public func close() {

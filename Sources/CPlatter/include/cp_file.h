@@ -133,6 +133,8 @@ static inline int platter_file_allocate(int fd, int mode, uint64_t offset, uint6
     return syscall(SYS_fallocate, fd, mode, offset, count) < 0 ? -errno : 0;
 }
 static inline int platter_file_truncate(int fd, uint64_t size) { return ftruncate(fd, (off_t)size) < 0 ? -errno : 0; }
+// Whether a path leads to an open file.
+int platter_file_is_at(int fd, const char *path);
 static inline int platter_file_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
 // The next data (hole = 0) or hole (hole = 1) at or after the offset; -ENXIO past the end.
 static inline int64_t platter_file_seek(int fd, uint64_t offset, int hole) {

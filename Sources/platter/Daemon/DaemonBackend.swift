@@ -33,6 +33,7 @@ struct DaemonBackend: ControlBackend {
             do throws(DiskError) {
                 return try await registry.add(made.driver, made.common.options)
             } catch {
+                await offLoop { DriverCatalogue.discard(made.driver) }
                 throw Problem(error)
             }
         }

@@ -92,7 +92,9 @@ final class TemplateProvider: DiskProvider {
             options.attributes["provider"] = pattern
             counts.withLock { $0.made += 1 }
             logger.info("disk made for who opens it", metadata: ["disk": "\(name)", "provider": "\(pattern)"])
-            return ProvidedDisk(made.driver, options)
+            var provided = ProvidedDisk(made.driver, options)
+            provided.undo = { DriverCatalogue.discard(made.driver) }
+            return provided
         } catch {
             counts.withLock { counts in
                 counts.failed += 1
