@@ -4,9 +4,10 @@ internal import BlockSystem
 
 /// Threads for what may wait for a driver: opens, closes, attributes.
 ///
-/// At most two at a time work for one disk, so a driver that does not come back has two of them and nobody else's. One
-/// server may stand behind many disks: when half of the threads are at work, a disk has one of them, and a few are for
-/// what is about no disk (0) alone. They exist while there is something to run, and for a moment after.
+/// The bound is each disk's own: at most two at a time work for one, so a driver that does not come back has two of them
+/// and nobody else's. One server may stand behind many disks: when many threads are at work, a disk has one of them; it
+/// always has that one, however many others hang. What is about no disk (0) has no bound but the sum. They exist while there is
+/// something to run, and for a moment after.
 final class TreeHelpers: Sendable {
     // In a struct: a bare closure behind a generic lock is wrapped anew with every look at it.
     private struct Job: Sendable {
@@ -32,9 +33,7 @@ final class TreeHelpers: Sendable {
 
         /// Whether a thread may run the next job for that disk.
         func mayRun(_ disk: UInt64) -> Bool {
-            guard disk != 0 else { return true }
-            guard busy < TreeHelpers.busyMax else { return false }
-            return busy < TreeHelpers.sharedMax || lines[disk]?.running ?? 0 == 0
+            disk == 0 || busy < TreeHelpers.sharedMax || lines[disk]?.running ?? 0 == 0
         }
 
         /// Where in `ready` the next is that may run.
@@ -55,12 +54,12 @@ final class TreeHelpers: Sendable {
     private let state = Lock(State())
     private let bell = Bell()
 
+    static let threadName = "pl-tree-help"
     static let perDisk = 2
-    static let threadsMax = 256
+    /// Far above what hangs anywhere, and below what a system lets a process have.
+    static let threadsMax = 8192
     /// From so many busy threads on, a disk has one of them.
     static let sharedMax = 128
-    /// Threads that may be busy with disks.
-    static let busyMax = 240
     /// Jobs that may wait for one disk; what comes beyond is refused.
     static let waitingMax = 4096
     private static let idleTime = Duration.seconds(1)
@@ -83,7 +82,19 @@ final class TreeHelpers: Sendable {
 
     private func grant(_ wish: Wish) {
         switch wish {
-        case .thread: WorkerThread.detach(name: "pl-tree-help") { [self] in work() }
+        case .thread:
+            do throws(SystemError) {
+                _ = try WorkerThread.start(name: Self.threadName) { [self] in work() }
+            } catch {
+                // Another one of ours takes it when it comes back. Only where there is none is it the process's spare thread,
+                // which others need, too.
+                let isAlone = state.withLock { state in
+                    if state.threads == 1 { return true }
+                    state.threads -= 1
+                    return false
+                }
+                if isAlone { WorkerThread.detach(name: Self.threadName) { [self] in work() } } else { bell.ring() }
+            }
         case .ring: bell.ring()
         case .nothing, .refuse: break
         }
