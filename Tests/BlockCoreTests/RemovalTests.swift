@@ -342,6 +342,48 @@ import Testing
         #expect(eventually { disk.lifeState == .gone })
     }
 
+    @Test("has one time for its flush and its drain; a surprise amid it gets no longer one, a shorter one holds (R4)")
+    func oneTime() async throws {
+        for isSurprised in [false, true] {
+            let registry = DiskRegistry()
+            let driver = HeldDriver { $0.hasWriteCache = true }
+            let (stopping, goOn) = (Parker(), Parker())
+            driver.inStop.withLock {
+                $0 = {
+                    stopping.raise()
+                    goOn.wait()
+                }
+            }
+            let disk = try await registry.add(driver, plain("a"))
+            let sink = CountingSink()
+            let opener = try disk.part0.open(.readWrite, as: tester, sink: sink)
+            opener.submit(.write, oneSector, data: .owned(try IOBuffer(count: 512), count: 512), token: 1)
+            opener.close()
+            driver.set(.hold)
+            #expect(disk.removalDeadline == nil)
+            let removal = BegunRemoval(disk, .hard, deadline: .seconds(3600))
+            #expect(eventually { driver.held == 1 }, "the flush is at the driver")
+            let deadline = try #require(disk.removalDeadline)
+            if isSurprised {
+                disk.requestRemoval(.surprise, deadline: .seconds(7200)) { _ in }
+            }
+            driver.answerAll()
+            #expect(stopping.wait(until: Instant.now + .seconds(30)))
+            #expect(disk.lifeState == .cut(isSurprised ? .surprise : .hard) && disk.removalDeadline == deadline)
+            disk.requestRemoval(.hard, deadline: .seconds(1800)) { _ in }
+            #expect(try #require(disk.removalDeadline) < deadline)
+            goOn.raise()
+            #expect(removal.end()?.word == "removed")
+        }
+    }
+
+    @Test("keeps a part of its time for the answers after the cut: a tenth, a second at most")
+    func flushShare() {
+        for (all, flush) in [(0, 0), (10, 9), (1000, 900), (30_000, 29_000), (3_600_000, 3_599_000)] {
+            #expect(RemovalMode.flushShare(of: .milliseconds(all)) == .milliseconds(flush))
+        }
+    }
+
     @Test("of one disk does not wait for another whose driver is stuck (R7)") func independence() async throws {
         let registry = DiskRegistry()
         let (begun, goOn) = (Parker(), Parker())

@@ -33,6 +33,10 @@ public enum RemovalMode: String, Sendable, Codable, CaseIterable, Comparable {
     /// The deadline that holds where none is given.
     public var defaultDeadline: Duration { self == .surprise ? .seconds(1) : .seconds(30) }
 
+    /// How long the flush may take of the whole time. The rest is for the driver's answers after the cut: one that lives,
+    /// and only does not answer the flush, owes nothing in the end.
+    package static func flushShare(of timeout: Duration) -> Duration { timeout - min(timeout / 10, .seconds(1)) }
+
     /// Whether one is weaker than another.
     public static func < (left: RemovalMode, right: RemovalMode) -> Bool { left.rank < right.rank }
 }

@@ -13,7 +13,10 @@ final class RemovalRun: @unchecked Sendable {
     /// Under which it has those of the cut: they end with the disk.
     let cutTag = Reaper.shared.newTag()
     let started = Instant.now
+    /// How long it may take once its openers have left.
     var timeout: Duration
+    /// Until when it is over: set when the flush begins, or the cut where there is none, and from then on only brought
+    /// forward.
     var deadline = Instant.never
     var waiters: [UInt64: Waiter] = [:]
     var nextWaiter: UInt64 = 1

@@ -26,7 +26,10 @@ struct RemoveVerb: AsyncParsableCommand {
         completion: .list(["safe", "deferred", "hide", "soft", "hard", "surprise"]))
     var mode: String?
     @Option(
-        help: "How long flush and drain may take, and --wait waits, such as 5s; 30s, or 1s for surprise, if not given.")
+        help: """
+            How long flush and drain may take together, and --wait waits, such as 5s; 30s, or 1s for surprise, if not \
+            given.
+            """)
     var timeout: String?
     @Flag(help: "Wait for the end also with deferred, hide and soft.")
     var wait = false
