@@ -47,6 +47,7 @@ enum Samples {
         detail.node = node
         detail.parent = "pci0000:00"
         detail.attributes = ["serial": "7"]
+        (detail.freezeDepth, detail.parked, detail.waiting) = (2, 32, 1)
         return detail
     }()
     static let latency = LatencyModel(

@@ -68,6 +68,10 @@ private final class HangingDriver: BlockDriver {
             #expect(resized.generation != added.generation)
             let frozen = try await client.send(.freezeDisk, "foo", body: FreezeRequest(), as: DiskDetail.self)
             #expect(frozen.device.state == "frozen" && frozen.generation != resized.generation)
+            let deeper = try await client.send(.freezeDisk, "foo", body: FreezeRequest(), as: DiskDetail.self)
+            #expect(frozen.freezeDepth == 1 && deeper.freezeDepth == 2)
+            let once = try await client.send(.thawDisk, "foo", as: DiskDetail.self)
+            #expect(once.device.state == "frozen" && once.freezeDepth == 1 && once.parked == 0)
             #expect(try await client.send(.thawDisk, "foo", as: DiskDetail.self).device.state == "live")
             let twice = await #expect(throws: Problem.self) {
                 try await client.send(.thawDisk, "foo", as: DiskDetail.self)

@@ -68,7 +68,9 @@ import Testing
         }
         thawer.join()
         #expect(sink.total == 0 && disk.freezeDepth == 1)
+        #expect(disk.parkedIO == 1 && disk.waitingIO == 0, "at the gate, not behind it")
         try disk.thaw()
+        #expect(disk.freezeDepth == 0 && disk.parkedIO == 0)
         #expect(sink.statuses(of: 1) == [.ok])
         #expect(throws: DiskError.self) { try disk.thaw() }
         discard(box, 2...2)

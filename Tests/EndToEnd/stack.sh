@@ -106,8 +106,11 @@ test_a_freeze_parks_and_a_thaw_lets_go() {
     ! is_ended "$child" || fail 'fio ended, although nothing fails'
     # Once more, and then as often back.
     expect 0 platter freeze low --timeout 1s
+    says 'low: frozen: 2 thaws needed'
+    expect 0 platter show low
+    says 'at the gate, 2 thaws needed'
     expect 0 platter thaw low
-    says 'low: frozen'
+    says 'low: still frozen: 1 more thaw needed'
     expect 0 platter thaw low --json
     equal "$(json .state)" live 'state after the thaw'
     wait_for 5 'fio goes on' has_done 2000

@@ -157,12 +157,20 @@ public struct DiskDetail: Codable, Sendable, Equatable {
     public var attributes: [String: String]
     /// What one request may be.
     public var limits: LimitsModel
+    /// Freezes of users that were not taken back: as many thaws let I/O in again.
+    public var freezeDepth: Int
+    /// I/Os that wait at the gate for the last of those thaws.
+    public var parked: Int
+    /// I/Os that were let in and wait for a place at the driver, a flush, a resume or their next try.
+    public var waiting: Int
 
     /// The parts that are of the device itself stand beside the others, not inside.
     enum CodingKeys: String, CodingKey {
         case instance, generation, removal, profile, settings, holders, statistics, ledger, latencies, errors, exports
         case settingsStale = "settings_stale"
         case notes, hidden, node, parent, attributes, limits
+        case freezeDepth = "freeze_depth"
+        case parked, waiting
     }
 
     /// All about a disk.
@@ -190,6 +198,9 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         parent = nil
         attributes = [:]
         limits = LimitsModel()
+        freezeDepth = 0
+        parked = 0
+        waiting = 0
     }
 
     /// Reads the device's own keys and the others from one object.
@@ -214,6 +225,9 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         parent = try container.decodeIfPresent(String.self, forKey: .parent)
         attributes = try container.decode([String: String].self, forKey: .attributes)
         limits = try container.decode(LimitsModel.self, forKey: .limits)
+        freezeDepth = try container.decode(Int.self, forKey: .freezeDepth)
+        parked = try container.decode(Int.self, forKey: .parked)
+        waiting = try container.decode(Int.self, forKey: .waiting)
     }
 
     /// Writes the device's own keys and the others into one object.
@@ -238,6 +252,9 @@ public struct DiskDetail: Codable, Sendable, Equatable {
         try container.encodeIfPresent(parent, forKey: .parent)
         try container.encode(attributes, forKey: .attributes)
         try container.encode(limits, forKey: .limits)
+        try container.encode(freezeDepth, forKey: .freezeDepth)
+        try container.encode(parked, forKey: .parked)
+        try container.encode(waiting, forKey: .waiting)
     }
 
     /// The ETag of the disk: instance, sequence number and generation.

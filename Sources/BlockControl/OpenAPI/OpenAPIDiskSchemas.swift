@@ -76,7 +76,10 @@ extension OpenAPIDocument {
                       "node",
                       "parent",
                       "attributes",
-                      "limits"
+                      "limits",
+                      "freeze_depth",
+                      "parked",
+                      "waiting"
                     ],
                     "properties": {
                       "instance": {"type": "string"},
@@ -99,7 +102,13 @@ extension OpenAPIDocument {
                       "node": {"anyOf": [{"$ref": "#/components/schemas/Node"}, {"type": "null"}]},
                       "parent": {"type": ["string", "null"]},
                       "attributes": {"type": "object", "additionalProperties": {"type": "string"}},
-                      "limits": {"$ref": "#/components/schemas/Limits"}
+                      "limits": {"$ref": "#/components/schemas/Limits"},
+                      "freeze_depth": {"type": "integer", "description": "thaws that are needed until I/O is let in"},
+                      "parked": {"type": "integer", "description": "I/Os that wait at the gate for them"},
+                      "waiting": {
+                        "type": "integer",
+                        "description": "I/Os that were let in and wait for a place at the driver, a flush or a resume"
+                      }
                     }
                   }
                 ]

@@ -61,6 +61,9 @@ extension ControlService {
         detail.parent = disk.options.parent
         detail.attributes = disk.options.attributes
         detail.limits = LimitsModel(disk.limits)
+        detail.freezeDepth = disk.freezeDepth
+        detail.parked = disk.parkedIO
+        detail.waiting = disk.waitingIO
         return detail
     }
 

@@ -62,6 +62,9 @@ extension MetricsPage {
             disk.lifeState == .live && !disk.isFrozen ? 1 : 0)
         add("platter_disk_freeze_depth", .gauge, "Freezes that were not taken back.", labels, Double(disk.freezeDepth))
         add(
+            "platter_disk_parked_ios", .gauge, "I/O that waits at the gate of a frozen disk.", labels,
+            Double(disk.parkedIO))
+        add(
             "platter_disk_waiting_ios", .gauge, "I/O that was let in and waits for a place at the driver, or a resume.",
             labels, Double(disk.waitingIO))
         add(

@@ -58,6 +58,9 @@ extension Disk {
     /// How often it was frozen and not thawed since, by users.
     public var freezeDepth: Int { queue.room.userFreezes }
 
+    /// I/Os that wait at the gate for a thaw; they were not let in.
+    public var parkedIO: Int { queue.gate.parkedCount }
+
     /// Sends what was parked at the gate on its way.
     func letGo(_ parked: SlotList) {
         var parked = parked

@@ -12,6 +12,7 @@ extension DiskDetail {
         fact("number", device.majMin)
         fact("diskseq", "\(device.diskseq)")
         fact("state", device.state + (removal.map { " (\($0))" } ?? ""))
+        if let waits { fact("  waiting", waits) }
         fact("size", Units.size(device.size))
         fact("read-only", device.readOnly ? "yes" : "no")
         fact("driver", device.driver)
@@ -45,6 +46,15 @@ extension DiskDetail {
         fact("ledger", ledger.text)
         for note in notes { fact("note", note) }
         return lines.joined(separator: "\n")
+    }
+
+    /// What keeps I/O from the driver, and how much of it; nil: nothing.
+    private var waits: String? {
+        var words: [String] = []
+        if parked > 0 { words.append("\(Units.plural(parked, "I/O")) at the gate") }
+        if freezeDepth > 0 { words.append("\(Units.plural(freezeDepth, "thaw")) needed") }
+        if waiting > 0 { words.append("\(Units.plural(waiting, "I/O")) behind the gate") }
+        return words.isEmpty ? nil : words.joined(separator: ", ")
     }
 
     private var profileText: String {

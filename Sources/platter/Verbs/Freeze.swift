@@ -23,7 +23,7 @@ struct FreezeVerb: AsyncParsableCommand {
         let seconds = try timeout.map { try Units.duration($0, option: "--timeout").asSeconds }
         let detail = try await daemon.client.send(
             .freezeDisk, name, body: FreezeRequest(timeoutSeconds: seconds), as: DiskDetail.self)
-        if output.json { try Output.json(detail) } else { Output.line("\(detail.device.name): \(detail.device.state)") }
+        if output.json { try Output.json(detail) } else { Output.line(detail.frozenText) }
     }
 }
 
@@ -39,6 +39,19 @@ struct ThawVerb: AsyncParsableCommand {
 
     func run() async throws {
         let detail = try await daemon.client.send(.thawDisk, name, as: DiskDetail.self)
-        if output.json { try Output.json(detail) } else { Output.line("\(detail.device.name): \(detail.device.state)") }
+        if output.json { try Output.json(detail) } else { Output.line(detail.thawedText) }
+    }
+}
+
+extension DiskDetail {
+    /// What `freeze` answers.
+    var frozenText: String {
+        "\(device.name): \(device.state)" + (freezeDepth > 1 ? ": \(Units.plural(freezeDepth, "thaw")) needed" : "")
+    }
+
+    /// What `thaw` answers.
+    var thawedText: String {
+        guard freezeDepth > 0 else { return "\(device.name): \(device.state)" }
+        return "\(device.name): still frozen: \(freezeDepth) more \(freezeDepth == 1 ? "thaw" : "thaws") needed"
     }
 }
