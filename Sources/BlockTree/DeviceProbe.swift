@@ -79,9 +79,9 @@ final class DeviceProbes: Sendable {
 
     /// nil: it could not be read in time, or there is no `blkid`.
     private static func ask(_ device: BlockDevice) -> [String: String]? {
-        guard let program = HelperProgram.find("blkid"), let file = copy(device) else { return nil }
+        guard let program = ChildProcess.find("blkid"), let file = copy(device) else { return nil }
         do throws(SystemError) {
-            let child = try HelperProgram(program, ["-p", "-o", "udev", "/proc/self/fd/3"], reading: file)
+            let child = try ChildProcess.helper(program, ["-p", "-o", "udev", "/proc/self/fd/3"], reading: file)
             let outcome = child.finish(within: limit)
             // 2: there is nothing that it knows; 8: several things that contradict each other.
             guard outcome.status >= 0 else { return nil }

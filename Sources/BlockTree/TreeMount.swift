@@ -64,6 +64,14 @@ public final class TreeMount: Sendable {
         _ registry: DiskRegistry, at directory: String, _ options: TreeOptions = TreeOptions(),
         whenEnded: @escaping @Sendable () -> Void = {}
     ) throws(TreeError) -> TreeMount {
+        try mount(registry, at: directory, options, FuseTools(), whenEnded: whenEnded)
+    }
+
+    /// The same with tools of a test's own.
+    static func mount(
+        _ registry: DiskRegistry, at directory: String, _ options: TreeOptions, _ tools: FuseTools,
+        whenEnded: @escaping @Sendable () -> Void = {}
+    ) throws(TreeError) -> TreeMount {
         // As the kernel's list of mounts has it: a link may lead elsewhere by the time of the unmount.
         let directory = HostFile.canonical(directory)
         try check(directory)
@@ -71,7 +79,7 @@ public final class TreeMount: Sendable {
         let mounted: (mount: FuseMount, channel: FuseChannel)
         do {
             mounted = try FuseMount.mount(
-                at: directory, FuseMount.Options(allowsOthers: allowsOthers, readMax: FuseWire.ioMax))
+                at: directory, FuseMount.Options(allowsOthers: allowsOthers, readMax: FuseWire.ioMax), tools)
         } catch let error as SystemError {
             throw refusal(directory, error)
         } catch {

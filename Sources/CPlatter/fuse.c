@@ -4,14 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 int platter_fuse_open(void) {
@@ -80,60 +76,6 @@ int platter_memory_file(const char *name) {
     int fd = memfd_create(name, MFD_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
-
-
-int platter_start_program(const char *path, char *const *arguments, char *const *environment, int third, int output,
-                          int errors, int session) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    sigset_t none, usual;
-    sigemptyset(&none);
-    sigfillset(&usual);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &usual);
-    posix_spawnattr_setflags(&attributes, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                  (session ? POSIX_SPAWN_SETSID : 0)));
-    // Numbers above 3 first: what is handed down could itself be 1, 2 or 3.
-    int kept[3] = {-1, -1, -1}, given[3] = {output, errors, third}, error = 0;
-    for (int i = 0; i < 3 && !error; i++) {
-        if (given[i] < 0) continue;
-        kept[i] = fcntl(given[i], F_DUPFD_CLOEXEC, 10);
-        if (kept[i] < 0) error = errno;
-    }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    for (int i = 0; i < 2; i++) {
-        if (kept[i] >= 0) posix_spawn_file_actions_adddup2(&actions, kept[i], i + 1);
-        else posix_spawn_file_actions_addopen(&actions, i + 1, "/dev/null", O_WRONLY, 0);
-    }
-    if (kept[2] >= 0) posix_spawn_file_actions_adddup2(&actions, kept[2], 3);
-    pid_t child = 0;
-    if (!error) error = posix_spawn(&child, path, &actions, &attributes, arguments, environment);
-    for (int i = 0; i < 3; i++)
-        if (kept[i] >= 0) close(kept[i]);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return error ? -error : (int)child;
-}
-
-int platter_wait_program(int child, int milliseconds) {
-    int status = 0;
-    // Kernels before 5.3 have no descriptor for a process: there its end is waited for without a limit.
-    int process = (int)syscall(434 /* SYS_pidfd_open */, child, 0);
-    if (process >= 0) {
-        int ended = platter_wait_readable(process, milliseconds);
-        close(process);
-        if (ended == 0) return -EAGAIN;
-    }
-    pid_t found;
-    do found = waitpid(child, &status, 0);
-    while (found < 0 && errno == EINTR);
-    if (found < 0) return -errno;
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-void platter_kill_program(int child) { kill(child, SIGKILL); }
 
 int platter_wait_readable(int fd, int milliseconds) {
     struct pollfd wanted = {.fd = fd, .events = POLLIN};

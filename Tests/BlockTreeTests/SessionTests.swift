@@ -230,7 +230,7 @@ import Testing
 }
 
 @Suite struct `A tree for lsblk` {
-    @Test(.enabled(if: HelperProgram.find("blkid") != nil, "blkid is not installed"))
+    @Test(.enabled(if: ChildProcess.find("blkid") != nil, "blkid is not installed"))
     func `holds text about the disks, of what blkid finds on them`() async throws {
         let kernel = try FakeKernel(.init(), .sysroot)
         let driver = TreeDriver(sectors: 16384)
@@ -274,7 +274,7 @@ import Testing
         await kernel.stop()
     }
 
-    @Test(.enabled(if: HelperProgram.find("blkid") != nil, "blkid is not installed"))
+    @Test(.enabled(if: ChildProcess.find("blkid") != nil, "blkid is not installed"))
     func `neither opens nor ends a disk that goes with its last opener`() async throws {
         let kernel = try FakeKernel(.init(), .sysroot)
         let driver = TreeDriver(sectors: 16384)

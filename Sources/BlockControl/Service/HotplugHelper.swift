@@ -73,7 +73,7 @@ public final class HotplugHelper: Sendable {
         do throws(SystemError) {
             child = try ChildProcess(
                 program, arguments: [program, "block"],
-                environment: keys + ["HOME=/", "PATH=/sbin:/bin:/usr/sbin:/usr/bin"], isDetached: true)
+                environment: keys + ["HOME=/", "PATH=/sbin:/bin:/usr/sbin:/usr/bin"], .errors)
         } catch {
             return note("it cannot be started: \(error)")
         }

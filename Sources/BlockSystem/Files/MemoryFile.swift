@@ -36,11 +36,11 @@ public final class MemoryFile: Sendable {
     var rawNumber: Int32 { number }
 }
 
-extension HelperProgram {
-    /// Starts it with a file as its descriptor 3, and keeps what it writes.
-    public convenience init(
+extension ChildProcess {
+    /// Starts a helper with a file as its descriptor 3, and keeps what it writes.
+    public static func helper(
         _ path: String, _ arguments: [String], reading file: MemoryFile
-    ) throws(SystemError) {
-        try self.init(path, arguments, environment: [], third: file.rawNumber, keepsOutput: true)
+    ) throws(SystemError) -> ChildProcess {
+        try helper(path, arguments, .kept(output: true, errors: false), third: file.rawNumber)
     }
 }

@@ -12,18 +12,14 @@ public final class FuseMount: Sendable {
     public let directory: String
     /// Whether this process did it itself; else the set-user-id program `fusermount3` did.
     public let isByRoot: Bool
-    private let watcher: Lock<Watcher>
+    private let tools: FuseTools
+    private let watcher: MountWatcher
 
-    /// What is kept while it is mounted: the watcher sees its end of it close.
-    private struct Watcher: ~Copyable {
-        var line: Descriptor?
-        var child: HelperProgram?
-    }
-
-    private init(_ directory: String, isByRoot: Bool, _ line: consuming Descriptor?, _ child: HelperProgram?) {
+    private init(_ directory: String, isByRoot: Bool, _ tools: FuseTools) throws(SystemError) {
         self.directory = directory
         self.isByRoot = isByRoot
-        watcher = Lock(Watcher(line: consume line, child: child))
+        self.tools = tools
+        watcher = try MountWatcher(directory, isByRoot ? ["umount", "-l"] : [FuseTools.helperName, "-u", "-z"])
     }
 
     /// How to mount.
@@ -56,87 +52,73 @@ public final class FuseMount: Sendable {
     public static func mount(
         at directory: String, _ options: Options
     ) throws -> (mount: FuseMount, channel: FuseChannel) {
+        try mount(at: directory, options, FuseTools())
+    }
+
+    /// The same with tools of a test's own.
+    package static func mount(
+        at directory: String, _ options: Options, _ tools: FuseTools
+    ) throws -> (mount: FuseMount, channel: FuseChannel) {
+        guard !tools.isHelperWanted else { return try mountByHelper(at: directory, options, tools) }
         let channel: FuseChannel
         do throws(SystemError) {
             channel = try FuseChannel.open()
         } catch {
             // The helper may open it, where this user may not.
             guard error.errno == EACCES, geteuid() != 0 else { throw error }
-            return try mountByHelper(at: directory, options)
+            return try mountByHelper(at: directory, options, tools)
         }
         let result = platter_fuse_mount("platter", directory, "fuse.platter", options.text(channel.rawNumber))
         if result == 0 {
             do {
-                return (try watched(directory, isByRoot: true), channel)
+                return (try FuseMount(directory, isByRoot: true, tools), channel)
             } catch {
                 _ = platter_unmount(directory, 1)
                 throw error
             }
         }
         guard result == -EPERM, geteuid() != 0 else { throw SystemError(errno: -result) }
-        return try mountByHelper(at: directory, options)
+        return try mountByHelper(at: directory, options, tools)
     }
 
-    private static let helper = "fusermount3"
-    /// How long it may take, in milliseconds.
-    private static let answerLimit: Int32 = 10_000
-
     private static func mountByHelper(
-        at directory: String, _ options: Options
+        at directory: String, _ options: Options, _ tools: FuseTools
     ) throws -> (mount: FuseMount, channel: FuseChannel) {
-        guard let path = HelperProgram.find(helper) else {
-            throw HelperFailure(text: "\(helper) is not installed (package fuse3), and only root mounts without it")
+        let name = FuseTools.helperName
+        guard let path = tools.helper else {
+            throw HelperFailure(text: "\(name) is not installed (package fuse3), and only root mounts without it")
         }
+        let deadline = Instant.now + tools.answerLimit
         var first: Int32 = -1
         var second: Int32 = -1
         let paired = platter_socket_pair(&first, &second)
         guard paired == 0 else { throw SystemError(errno: -paired) }
         let own = Descriptor(adopting: first)
         let theirs = Descriptor(adopting: second)
-        let child = try HelperProgram(
-            path, ["-o", options.text(), "--", directory], environment: [("_FUSE_COMMFD", "3")],
-            third: theirs.number, keepsErrors: true)
+        let child = try ChildProcess.helper(
+            path, ["-o", options.text(), "--", directory], environment: [("_FUSE_COMMFD", "3")], third: theirs.number)
         drop(theirs)
-        guard platter_wait_readable(own.number, answerLimit) == 1 else {
+        let limit = Int32(clamping: tools.answerLimit.nanoseconds / 1_000_000)
+        guard platter_wait_readable(own.number, limit) == 1 else {
             _ = child.finish(within: .zero)
-            throw HelperFailure(text: "\(helper) did not answer within \(answerLimit / 1000) seconds")
+            throw HelperFailure(text: "\(name) did not answer within \(tools.answerLimit)")
         }
         let received = platter_receive_descriptor(own.number)
+        let outcome = child.finish(within: deadline - Instant.now)
         guard received > 0 else {
-            let said = child.finish(within: .seconds(5)).errors
-            throw HelperFailure(text: said.isEmpty ? "\(helper) failed" : said)
+            throw HelperFailure(text: outcome.errors.isEmpty ? "\(name) failed" : outcome.errors)
         }
-        _ = child.finish(within: .seconds(5))
         let device = Descriptor(adopting: received)
-        try device.makeNonblocking()
-        let channel = FuseChannel(device)
         do {
-            return (try watched(directory, isByRoot: false), channel)
+            try device.makeNonblocking()
+            return (try FuseMount(directory, isByRoot: false, tools), FuseChannel(device))
         } catch {
-            _ = try? HelperProgram(path, ["-u", "-z", "--", directory], environment: []).finish(within: .seconds(5))
+            _ = try? ChildProcess.helper(path, ["-u", "-z", "--", directory]).finish(within: .seconds(5))
             throw error
         }
     }
 
     private static func drop(_ descriptor: consuming Descriptor) {}
-
-    /// A shell that reads from a pipe of ours until its end, and then looks: a mount whose server is gone cannot be
-    /// listed. Whoever stops a service may send all its processes the same signal: this one is still needed then.
-    private static func watched(_ directory: String, isByRoot: Bool) throws(SystemError) -> FuseMount {
-        var first: Int32 = -1
-        var second: Int32 = -1
-        let made = platter_pipe(&first, &second)
-        guard made == 0 else { throw SystemError(errno: -made) }
-        let theirs = Descriptor(adopting: first)
-        let own = Descriptor(adopting: second)
-        let script = "trap '' TERM HUP INT; read -r _ <&3; ls -- \"$1\" >/dev/null 2>&1 || exec $2 -- \"$1\""
-        let child = try HelperProgram(
-            "/bin/sh", ["-c", script, "platter-watch", directory, isByRoot ? "umount -l" : "\(helper) -u -z"],
-            environment: [], third: theirs.number,
-            isOnItsOwn: true)
-        drop(theirs)
-        return FuseMount(directory, isByRoot: isByRoot, own, child)
-    }
 
     /// Takes the mount away.
     ///
@@ -145,44 +127,38 @@ public final class FuseMount: Sendable {
     ///   said, if that is something else.
     /// - Context: blocks, not for those who serve.
     public func unmount(lazily: Bool) throws {
-        try Self.unmount(directory, isByRoot: isByRoot, lazily: lazily)
+        try Self.unmount(directory, isByRoot: isByRoot, lazily: lazily, tools)
         letGo()
     }
 
     /// Takes a mount away whose server is gone. That somebody else did it meanwhile is no failure of this.
     /// - Context: blocks.
     public static func removeDead(at directory: String) {
-        try? unmount(directory, isByRoot: geteuid() == 0, lazily: true)
+        try? unmount(directory, isByRoot: geteuid() == 0, lazily: true, FuseTools())
     }
 
-    private static func unmount(_ directory: String, isByRoot: Bool, lazily: Bool) throws {
+    private static func unmount(_ directory: String, isByRoot: Bool, lazily: Bool, _ tools: FuseTools) throws {
         if isByRoot {
-            let result = platter_unmount(directory, lazily ? 1 : 0)
+            let result = tools.unmount(directory, lazily)
             guard result == 0 else { throw SystemError(errno: -result) }
             return
         }
-        guard let path = HelperProgram.find(helper) else { throw SystemError(errno: ENOENT) }
-        let child = try HelperProgram(
-            path, lazily ? ["-u", "-z", "--", directory] : ["-u", "--", directory], environment: [],
-            keepsErrors: true)
-        let result = child.finish(within: .seconds(10))
+        guard let path = tools.helper else { throw SystemError(errno: ENOENT) }
+        let child = try ChildProcess.helper(path, lazily ? ["-u", "-z", "--", directory] : ["-u", "--", directory])
+        let result = child.finish(within: tools.answerLimit)
         guard result.status != 0 else { return }
         // It ends with 1 whatever the matter is: the system's words at the end of its line tell which.
         if result.errors.hasSuffix("resource busy") {
             throw SystemError(errno: EBUSY)
         }
+        let name = FuseTools.helperName
         throw HelperFailure(
             text: result.status < 0
-                ? "\(helper) did not end in time" : result.errors.isEmpty ? "\(helper) failed" : result.errors)
+                ? "\(name) did not end within \(tools.answerLimit)"
+                : result.errors.isEmpty ? "\(name) failed" : result.errors)
     }
 
     /// It is no mount any more, whoever took it away: the watcher's work is over.
     /// - Context: blocks for a moment.
-    public func letGo() {
-        let child = watcher.withLock { watcher -> HelperProgram? in
-            watcher.line = nil
-            return watcher.child.take()
-        }
-        _ = child?.finish(within: .seconds(5))
-    }
+    public func letGo() { watcher.letGo() }
 }

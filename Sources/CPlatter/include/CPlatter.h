@@ -80,4 +80,5 @@ int platter_thread_number(void);
 const char *platter_errno_name(int number);
 
 #include "cp_net.h"
+#include "cp_child.h"
 #include "cp_fuse.h"

@@ -20,12 +20,5 @@ int platter_receive_descriptor(int socket);
 int platter_pipe(int *reading, int *writing);
 // A file without a name.
 int platter_memory_file(const char *name);
-// Starts a program: `third` becomes its descriptor 3, `output` 1 and `errors` 2 (-1: nowhere), nothing else is handed down.
-// Signals are as for a fresh program. `session`: it stays when our session or process group is ended.
-int platter_start_program(const char *path, char *const *arguments, char *const *environment, int third, int output,
-                          int errors, int session);
-// Waits for a child: its exit status, or 128 and the signal. -EAGAIN: the time is over, and it runs.
-int platter_wait_program(int child, int milliseconds);
-void platter_kill_program(int child);
 // 1: readable or ended, 0: the time (in milliseconds) is over.
 int platter_wait_readable(int fd, int milliseconds);
