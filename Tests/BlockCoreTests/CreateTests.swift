@@ -218,8 +218,8 @@ import Testing
         destroyer.join()
         let failed = failures.withLock { $0 }
         #expect(failed.keys.allSatisfy { $0 == 6 || $0 == 19 }, "\(failed)")
-        // A few in a hundred of all opens; without retries a seventh of them.
-        #expect(failed.values.reduce(0, +) < rounds * 4 / 10, "the retries are for something: \(failed)")
+        // Without retries each disk that goes costs somebody his open; with them a tenth of them does.
+        #expect(failed.values.reduce(0, +) < provider.probes.value / 2, "the retries are for something: \(failed)")
         #expect(eventually { registry.disks.isEmpty && registry.disksAlive.value == 0 })
         #expect(eventually { order.last == registry.events.last })
         observer.cancel()
