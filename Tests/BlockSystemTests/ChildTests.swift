@@ -80,7 +80,7 @@ private let forever = Duration.seconds(3600)
 
     @Test func `is ended with all that it has started when its time is over`() throws {
         let life = LifeLine()
-        let child = try shell("tail -f /dev/null & echo ready >&3; wait", third: life.writing)
+        let child = try shell("tail -f /dev/null >/dev/null & echo ready >&3; wait", third: life.writing)
         #expect(life.readSome() == "ready\n")
         #expect(child.finish(within: .zero).status == -1)
         #expect(life.readToEnd() == "", "nobody of them has it any more")
