@@ -4,9 +4,7 @@ public import BlockSystem
 internal import Synchronization
 
 /// An address that a server listens on.
-public final class NBDListener: ReactorHandler, @unchecked Sendable {
-    // SAFETY: `own` is confined to the thread of the reactor that accepts; the rest is constant or atomic.
-
+public final class NBDListener: ReactorHandler, Sendable {
     /// Where clients connect, with the port that the system chose.
     public let address: SocketAddress
     /// Whether every disk is served here, or only what was added for this address.
@@ -22,6 +20,7 @@ public final class NBDListener: ReactorHandler, @unchecked Sendable {
         var reserve: Descriptor?
         var pause: ReactorTimer?
     }
+    // SAFETY: confined to the thread of the reactor that accepts.
     private let own = Confined(Own())
     private let open = Atomic<Int>(0)
     private let server: Weak

@@ -9,10 +9,7 @@ internal import Synchronization
 /// It lives on one reactor. Answers and news of the disk come from other threads: answers through `inbox`, news as bits
 /// in `news`. The reactor's list keeps it alive while it is connected; the core keeps it, as the sink, until the last
 /// answer is back.
-final class NBDSession: ReactorHandler, ReactorTask, ReactorGuest, BioSink, OpenerDelegate, @unchecked Sendable {
-    // SAFETY: `flow`, `greeting`, `answer` are confined to the thread of `workspace.reactor`, and while the session is
-    // away to the thread that it is away with; the rest is constant, atomic or behind a lock.
-
+final class NBDSession: ReactorHandler, ReactorTask, ReactorGuest, BioSink, OpenerDelegate, Sendable {
     /// What other threads have to tell.
     struct News: OptionSet {
         let rawValue: UInt32
@@ -62,10 +59,12 @@ final class NBDSession: ReactorHandler, ReactorTask, ReactorGuest, BioSink, Open
     /// An opener on its way from the helper that opened it.
     let opened = Mutex<Opener?>(nil)
 
+    // SAFETY: these three are confined to the thread of `workspace.reactor`, and while the session is away to the thread
+    // that it is away with.
     let flow = Confined(NBDFlow())
     let greeting = Confined(Greeting())
     let answer = Confined(Inline())
-    /// Made before the first request that needs one; constant from then on.
+    // SAFETY: made before the first request that needs one; constant from then on.
     let slots = Confined<[NBDSlot]>([])
 
     init(_ socket: consuming Descriptor, _ workspace: NBDWorkspace, _ listener: NBDListener, _ server: NBDServer) {

@@ -7,15 +7,14 @@ internal import BlockSystem
 ///
 /// Replies go to the kernel from wherever the core's answer comes: nothing waits for the thread that reads requests.
 /// The memory is owned by the core while the driver has it, so an answer at a deadline leaves nothing of ours behind.
-final class DeviceFile: BioSink, @unchecked Sendable {
-    // SAFETY: `opener` is set before anybody else knows of the file; the rest is constant or behind a lock.
-
+final class DeviceFile: BioSink {
     let device: BlockDevice
     let isWritable: Bool
     private let channel: FuseChannel
     private let line: DiskLine
     private let blockSize: Int
     private let payloadMax: Int
+    // SAFETY: set before anybody else knows of the file, and only read from then on.
     private let opener = Confined<SharedOpener?>(nil)
 
     private struct State {

@@ -10,10 +10,7 @@ internal import Synchronization
 /// driver. I/O is handed to the core, whose answer goes out from wherever it comes. What may wait for a driver (an
 /// open, a close, an attribute) runs on helper threads, two for a disk. So a driver that does not come back is nobody
 /// else's concern.
-final class TreeSession: ReactorHandler, ReactorGuest, @unchecked Sendable {
-    // SAFETY: `own` is confined to the reactor's thread; a thread that strayed into a driver does not touch it on its
-    // way out. The rest is constant, atomic or behind a lock.
-
+final class TreeSession: ReactorHandler, ReactorGuest, Sendable {
     struct Own: ~Copyable {
         var nodes = NodeTable()
         var input: IOBuffer
@@ -30,6 +27,7 @@ final class TreeSession: ReactorHandler, ReactorGuest, @unchecked Sendable {
     let helpers = TreeHelpers()
     let handles = TreeHandles()
     let waits = TreeWaits()
+    // SAFETY: the reactor's thread alone touches it; one that strayed into a driver does not on its way out.
     let own: Confined<Own>
     /// Up when nobody uses the channel any more.
     let ended = Parker()

@@ -105,8 +105,7 @@ private struct FakeHelper {
 }
 
 @Suite(.timeLimit(.minutes(2))) struct `The program that mounts for users` {
-    @Test func `is given up when it does not answer in time, and ended with all that it has started`() throws {
-        // The life line is its standard error: at its end nobody has it any more.
+    @Test func `is given up and ended when it does not answer in time`() throws {
         var helper = try FakeHelper("tail -f /dev/null & wait")
         helper.tools.answerLimit = .milliseconds(50)
         #expect(helper.mount() == "fusermount3 did not answer within 0.05 seconds")

@@ -24,9 +24,7 @@ struct SubmitterState {
 ///   noncopyable ``Opener`` and its mutating methods see to it).
 /// - Answers come on any thread. On another one than the submitter's the slot comes back over `returned`.
 /// - The disk's table of openers keeps it alive until it is closed and every slot is back.
-final class OpenerCore: @unchecked Sendable {
-    // SAFETY: the mutable properties below belong to the submitting thread; what crosses threads is atomic.
-
+final class OpenerCore: Sendable {
     static let slots = StablePool<BioSlot>()
     static let submitters = StablePool<SubmitterState>()
 

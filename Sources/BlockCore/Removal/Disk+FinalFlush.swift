@@ -95,7 +95,8 @@ extension Disk {
 
 /// Takes the answer of the remover's flush.
 private final class FlushSink: BioSink, @unchecked Sendable {
-    // SAFETY: `core` is set before the flush is submitted, and read by its answer.
+    // SAFETY: `core` is set before the flush is submitted; from then on only its one answer touches it, which the submission
+    // comes before.
     var core: OpenerCore?
     private let then: @Sendable (BlockStatus) -> Void
 
