@@ -169,11 +169,18 @@ test_list_nests_or_flattens_everything_there_is_to_know() {
     equal "$(json '[.blockdevices[].name] | join(" ")')" 'mid top' 'a list'
     expect 0 platter list -J -d
     equal "$(json "$tree")" low 'without what is on it'
+    expect 0 platter list -J -A -I 259
+    equal "$(json '[.blockdevices[].name] | join(" ")')" 'low mid top' 'each once'
+    expect 0 platter list -J -x SIZE
+    equal "$(json '[.blockdevices[] | has("sysfs")] | any | not')" true 'no attributes'
+    expect 0 platter list -J -e 259
+    equal "$(json '.blockdevices | length')" 0 'none of that number'
     expect 0 platter list -J -p /dev/mid
     equal "$(json "$tree")" '/dev/mid /dev/top' paths
 }
 
 test_list_refuses_in_one_line_what_makes_no_sense() {
+    need jq
     start_daemon ram name=pl0 size=16M
     local options
     for options in '-J -P' '-J -r' '-P -r' '-l -T' '-P -l' '-I 8 -e 9' '-O -o NAME' '-O -t' '-O -D'; do
@@ -194,7 +201,13 @@ test_list_refuses_in_one_line_what_makes_no_sense() {
     done
     expect 64 platter list -o ''
     says 'names no column'
-    expect 32 platter list pl0 nosuch
+    # What there is is shown all the same.
+    expect 32 platter list -n -o NAME nosuch pl0 none
+    equal "$(cat "$dir/out")" pl0 'what there is'
+    equal "$(grep -c 'no disk is called' "$dir/err")" 2 'what there is not'
+    expect 32 platter list nosuch
+    expect 32 platter list -J pl0 nosuch
+    equal "$(json .disk)" nosuch problem
 }
 
 test_attributes_are_read_and_written_as_files_are() {

@@ -22,6 +22,12 @@ package struct DeviceForest: Sendable {
 
         /// Everything.
         package init() {}
+
+        /// Whether a disk that is not named is in it.
+        func admits(_ device: DeviceModel) -> Bool {
+            let major = String(device.majMin.prefix { $0 != ":" })
+            return majors?.contains(major) != false && !otherThan.contains(major) && !(skipsEmpty && device.size == 0)
+        }
     }
 
     /// A device where it was met.
@@ -68,15 +74,9 @@ package struct DeviceForest: Sendable {
             if !tops.contains(where: { $0.name == name }) { tops.append(device) }
         }
         if selection.names.isEmpty {
-            tops = (selection.isInverse ? leaves(all) : bases(list, all)).filter { DeviceForest.admits($0, selection) }
+            tops = (selection.isInverse ? leaves(all) : bases(list, all)).filter(selection.admits)
         }
         roots = tops.map { node($0, under: nil, selection) }
-    }
-
-    private static func admits(_ device: DeviceModel, _ selection: Selection) -> Bool {
-        let major = String(device.majMin.prefix { $0 != ":" })
-        return selection.majors?.contains(major) != false && !selection.otherThan.contains(major)
-            && !(selection.skipsEmpty && device.size == 0)
     }
 
     private func node(_ device: DeviceModel, under parent: DeviceModel?, _ selection: Selection) -> Node {

@@ -145,28 +145,46 @@ struct ListVerb: AsyncParsableCommand {
         var query = all ? [("hidden", "1")] : []
         if self.columns != nil || everything || topology || discard || sort != nil { query.append(("sysfs", "1")) }
         let found = try await daemon.client.send(.listDisks, query: query, as: DeviceList.self)
+        var selection = selection
+        let missing = json ? [] : found.takeMissing(from: &selection.names)
         let forest = try DeviceForest(found.blockdevices, selection)
         let style = style(sortedBy: sorting)
         guard let columns else {
-            let isWhole = names.isEmpty && !(tree || list || flat || inverse || noempty || sort != nil)
+            let isPlain = names.isEmpty && !(tree || list || flat || inverse || sort != nil)
             let models =
-                isWhole && include == nil && exclude == nil
-                ? found.blockdevices
+                isPlain
+                ? found.blockdevices.filter(selection.admits)
                 : DiskTable.lines(forest, style, nested: !style.isList, inverse: inverse).map(\.model)
-            try Output.json(DeviceList(blockdevices: paths ? models.map(\.withPath) : models))
+            try Output.json(DeviceList(blockdevices: models.map { $0.plain(paths: paths) }))
             return
         }
-        guard !forest.roots.isEmpty || json else { return }
-        Output.text(try DiskTable.text(forest, columns, style, inverse: inverse))
+        if !forest.roots.isEmpty || json {
+            Output.text(try DiskTable.text(forest, columns, style, inverse: inverse))
+        }
+        for name in missing { Output.error(Problem.noSuchDisk(name).detail) }
+        if !missing.isEmpty { throw ExitStatus.noSuchDisk }
+    }
+}
+
+extension DeviceList {
+    /// Takes out the names that no device has, if any other has one: those are shown all the same, as by lsblk.
+    fileprivate func takeMissing(from names: inout [String]) -> [String] {
+        let known = Set(blockdevices.flatMap { [$0.name] + ($0.children ?? []).map(\.name) })
+        guard names.contains(where: known.contains) else { return [] }
+        defer { names.removeAll { !known.contains($0) } }
+        return names.filter { !known.contains($0) }
     }
 }
 
 extension DeviceModel {
-    /// With `/dev/` before its name and those in it.
-    fileprivate var withPath: DeviceModel {
+    /// Without what it may have been sorted by; with `/dev/` before its name and those in it if that is wanted.
+    fileprivate func plain(paths: Bool) -> DeviceModel {
         var model = self
-        model.name = "/dev/" + name
-        model.children = children?.map(\.withPath)
+        if paths { model.name = "/dev/" + name }
+        model.sysfs = nil
+        model.partitionTable = nil
+        model.partFlags = nil
+        model.children = children?.map { $0.plain(paths: paths) }
         return model
     }
 }
