@@ -20,6 +20,15 @@ int platter_under_thread_sanitizer(void) {
     return 0;
 }
 
+int platter_under_address_sanitizer(void) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return 1;
+#endif
+#endif
+    return 0;
+}
+
 int platter_set_thread_name(const char *name) { return pthread_setname_np(pthread_self(), name); }
 
 int platter_thread_number(void) { return (int)syscall(SYS_gettid); }

@@ -124,16 +124,14 @@ public struct IOBuffer: ~Copyable, @unchecked Sendable {
     /// `count` bytes, content undefined but never secret of another process.
     /// - Throws: ENOMEM.
     public init(count: Int) throws(SystemError) {
-        var pointer: UnsafeMutableRawPointer?
-        let result = unsafe posix_memalign(&pointer, 4096, max(count, 1))
-        guard result == 0, let pointer = unsafe pointer else { throw SystemError(errno: ENOMEM) }
+        guard let pointer = BufferCache.shared.take(count) else { throw SystemError(errno: ENOMEM) }
         unsafe base = pointer
         self.count = count
         Self.bytesAlive.add(count)
     }
 
     deinit {
-        unsafe free(base)
+        BufferCache.shared.giveBack(unsafe base, count)
         Self.bytesAlive.add(-count)
     }
 

@@ -44,6 +44,8 @@ static inline void platter_compiler_fence(void) { __asm__ __volatile__("" ::: "m
 
 // 1 where the thread sanitizer watches: it knows no free-standing fences.
 int platter_under_thread_sanitizer(void);
+// 1 where the address sanitizer watches: memory that is kept is memory whose misuse it does not see.
+int platter_under_address_sanitizer(void);
 
 enum { PLATTER_MEMBARRIER_EXPEDITED = 1 << 3, PLATTER_MEMBARRIER_REGISTER_EXPEDITED = 1 << 4 };
 static inline long platter_membarrier(int command) {
