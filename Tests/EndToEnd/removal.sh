@@ -51,7 +51,7 @@ test_hide_lets_nobody_in_and_disturbs_nobody() {
     tell 0 'write 4096 4096 8'
     equal "$answer" ok 'answer to the old client'
     # The name stays taken while it is removing.
-    expect 1 platter add ram name=pl0 size=16M
+    expect 75 platter add ram name=pl0 size=16M
     close_client 0
     wait_for 5 'pl0 is gone' is_absent pl0
     expect 0 platter add ram name=pl0 size=16M

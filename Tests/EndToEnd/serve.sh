@@ -144,7 +144,7 @@ test_an_export_of_its_own() {
     equal "$(json '.exports[0].is_read_only')" true 'read-only'
     # Only what was exported is there.
     expect 1 nbdinfo "$(uri pl0 "$dir/x.sock")"
-    expect 1 platter export pl0 nbd name=pl0
+    expect 75 platter export pl0 nbd name=pl0
     expect 0 platter unexport "$id"
     [[ ! -e $dir/x.sock ]] || fail 'the socket is left behind'
     expect 1 platter unexport "$id"
