@@ -13,7 +13,7 @@ final class DeviceFile: BioSink {
     private let channel: FuseChannel
     private let line: DiskLine
     private let blockSize: Int
-    private let payloadMax: Int
+    private let limits: DiskLine.Limits
     // SAFETY: set before anybody else knows of the file, and only read from then on.
     private let opener = Confined<SharedOpener?>(nil)
 
@@ -21,23 +21,18 @@ final class DeviceFile: BioSink {
         /// What the core has, by request.
         var transfers: [UInt64: DeviceTransfer] = [:]
         /// What waits for a place at the opener.
-        var waiting: [DeviceTransfer] = []
+        var waiting = TransferQueue()
         /// What the core has, that which was given up included.
         var active = 0
-        /// Bytes of the writes that are not answered.
-        var payload = 0
         var isClosed = false
     }
     private let state = Lock(State())
     private static let depth = 128
-    /// Bytes of writes that one file may keep waiting; what comes beyond is EAGAIN. The kernel bounds how many requests
-    /// there are in the background, not how long they are.
-    static let payloadMax = 256 << 20
 
     init(
-        _ device: BlockDevice, isWritable: Bool, _ channel: FuseChannel, payloadMax: Int = DeviceFile.payloadMax
+        _ device: BlockDevice, isWritable: Bool, _ channel: FuseChannel, limits: DiskLine.Limits = DiskLine.Limits()
     ) {
-        self.payloadMax = payloadMax
+        self.limits = limits
         self.device = device
         self.isWritable = isWritable
         self.channel = channel
@@ -60,10 +55,9 @@ final class DeviceFile: BioSink {
     func close() {
         let (left, isIdle) = state.withLock { state -> ([DeviceTransfer], Bool) in
             state.isClosed = true
-            defer { state.waiting = [] }
-            return (state.waiting, state.active == 0)
+            return (state.waiting.takeAll(), state.active == 0)
         }
-        for transfer in left where transfer.ticket != 0 { line.end(transfer.ticket) }
+        for transfer in left { leave(transfer) }
         if isIdle { opener.value?.close() }
     }
 
@@ -79,7 +73,7 @@ final class DeviceFile: BioSink {
         guard offset < size, wanted > 0 else { return channel.send(FuseReply.dataHead(unique, 0)) }
         let count = Int(min(UInt64(wanted), size - offset))
         let (range, lead) = blocks(offset, count)
-        start(DeviceTransfer(unique, .read, .read, range, lead: lead, count: count))
+        begin(DeviceTransfer(unique, .read, .read, range, lead: lead, count: count))
     }
 
     /// A copy of what is to be written; nil: there is no memory.
@@ -102,23 +96,18 @@ final class DeviceFile: BioSink {
         let count = isLost ? wanted : Int(min(UInt64(wanted), size - offset))
         guard count > 0 else { return channel.send(FuseReply.written(unique, 0)) }
         guard let payload else { return refuse(unique, FuseErrno.noMemory) }
-        let mayWait = state.withLock { state in
-            guard state.payload <= payloadMax - count else { return false }
-            state.payload += count
-            return true
-        }
-        guard mayWait else { return refuse(unique, FuseErrno.tryAgain) }
         let (range, lead) = blocks(offset, count)
         let isWhole = lead == 0 && Int(range.count) * sectorSize == count
         let transfer = DeviceTransfer(
             unique, isWhole ? .write : .patch, .write, range, flags: durable ? .fua : [], lead: lead, count: count,
             payload: consume payload)
+        guard admit(transfer) else { return }
         startInLine(transfer, isAlone: !isWhole)
     }
 
     /// Makes what was written durable.
     func flush(_ unique: UInt64) {
-        start(DeviceTransfer(unique, .command, .flush, SectorRange(start: 0, count: 0)))
+        begin(DeviceTransfer(unique, .command, .flush, SectorRange(start: 0, count: 0)))
     }
 
     /// fallocate(2), as a block device does it: a hole and zeroes read as zeroes afterwards; nothing else is there.
@@ -140,8 +129,9 @@ final class DeviceFile: BioSink {
         let length = min(count, size - offset)
         guard (offset | length) % UInt64(blockSize) == 0 else { return refuse(unique, FuseErrno.invalid) }
         let range = SectorRange(start: offset / UInt64(sectorSize), count: length / UInt64(sectorSize))
-        startInLine(
-            DeviceTransfer(unique, .command, .writeZeroes, range, flags: isZeroes ? .noUnmap : []), isAlone: false)
+        let transfer = DeviceTransfer(unique, .command, .writeZeroes, range, flags: isZeroes ? .noUnmap : [])
+        guard admit(transfer) else { return }
+        startInLine(transfer, isAlone: false)
     }
 
     /// The next data (`whence` 3) or hole (4) at or after an offset.
@@ -172,15 +162,16 @@ final class DeviceFile: BioSink {
 
     /// Lets the submitter of what only reads or flushes go, if it is still waited for: its answer is dropped.
     func giveUp(_ unique: UInt64) -> Bool {
-        let isGivenUp = state.withLock { state -> Bool in
-            if let index = state.waiting.firstIndex(where: { $0.unique == unique && $0.mayBeGivenUp }) {
-                state.waiting.remove(at: index)
-                return true
+        let (isGivenUp, unsent) = state.withLock { state -> (Bool, DeviceTransfer?) in
+            if let transfer = state.waiting.remove(where: { $0.unique == unique && $0.mayBeGivenUp }) {
+                return (true, transfer)
             }
-            guard state.transfers[unique]?.mayBeGivenUp == true else { return false }
+            guard state.transfers[unique]?.mayBeGivenUp == true else { return (false, nil) }
+            // The core has it still, and counts.
             state.transfers[unique] = nil
-            return true
+            return (true, nil)
         }
+        if let unsent { leave(unsent) }
         if isGivenUp { refuse(unique, FuseErrno.interrupted) }
         return isGivenUp
     }
@@ -201,7 +192,25 @@ final class DeviceFile: BioSink {
     /// knows what a write would meet.
     private func probe(_ unique: UInt64, orElse error: Int32) {
         let range = SectorRange(start: 0, count: UInt64(blockSize / sectorSize))
-        start(DeviceTransfer(unique, .probe(error), .read, range, count: blockSize))
+        begin(DeviceTransfer(unique, .probe(error), .read, range, count: blockSize))
+    }
+
+    /// What needs no place in the line.
+    private func begin(_ transfer: DeviceTransfer) {
+        if admit(transfer) { start(transfer) }
+    }
+
+    /// Counts it with what is under way on the disk, or refuses it.
+    private func admit(_ transfer: DeviceTransfer) -> Bool {
+        if line.admit(transfer.kept, limits) { return true }
+        refuse(transfer.unique, FuseErrno.tryAgain)
+        return false
+    }
+
+    /// It is no longer under way, however it ended.
+    private func leave(_ transfer: DeviceTransfer) {
+        if transfer.ticket != 0 { line.end(transfer.ticket) }
+        line.dismiss(transfer.kept)
     }
 
     private func startInLine(_ transfer: DeviceTransfer, isAlone: Bool) {
@@ -226,32 +235,40 @@ final class DeviceFile: BioSink {
         case .later: break
         case .never:
             refuse(transfer.unique, FuseErrno.noDevice)
-            if transfer.ticket != 0 { line.end(transfer.ticket) }
+            leave(transfer)
         }
     }
 
+    /// In a loop: one for which there is no memory makes room for the next at once.
     private func submit(_ transfer: DeviceTransfer) {
+        var next: DeviceTransfer? = transfer
+        while let transfer = next { next = handOver(transfer) }
+    }
+
+    /// - Returns: who has its place, if it was not handed over.
+    private func handOver(_ transfer: DeviceTransfer) -> DeviceTransfer? {
         let unique = transfer.unique
         switch transfer.kind {
         case .command:
             opener.value?.submit(
                 transfer.operation, transfer.range, flags: transfer.flags, data: .none, token: unique)
         case .write:
-            guard let payload = transfer.payload.take() else { return answer(unique, .noMemory, nil) }
+            guard let payload = transfer.payload.take() else { return finish(unique, .noMemory, nil) }
             opener.value?.submit(
                 .write, transfer.range, flags: transfer.flags, data: .owned(consume payload, count: transfer.bytes),
                 token: unique)
         case .read, .patch, .probe:
-            guard let buffer = try? IOBuffer(count: transfer.bytes) else { return answer(unique, .noMemory, nil) }
+            guard let buffer = try? IOBuffer(count: transfer.bytes) else { return finish(unique, .noMemory, nil) }
             opener.value?.submit(
                 .read, transfer.range, data: .owned(consume buffer, count: transfer.bytes), token: unique)
         }
+        return nil
     }
 
     // MARK: The way back
 
     func completed(token: UInt64, status: BlockStatus, buffer: consuming IOBuffer?) {
-        answer(token, status, consume buffer)
+        if let next = finish(token, status, consume buffer) { submit(next) }
     }
 
     /// What becomes of the table with an answer.
@@ -262,7 +279,11 @@ final class DeviceFile: BioSink {
         var closes = false
     }
 
-    private func answer(_ unique: UInt64, _ status: BlockStatus, _ buffer: consuming IOBuffer?) {
+    /// Answers one, or has a patch go on with its second half.
+    /// - Returns: who has its place.
+    private func finish(
+        _ unique: UInt64, _ status: BlockStatus, _ buffer: consuming IOBuffer?
+    ) -> DeviceTransfer? {
         var buffer = consume buffer
         // Taken out before it is answered: whoever gives up finds it, or finds it answered.
         let turn = state.withLock { state -> Turn in
@@ -271,36 +292,35 @@ final class DeviceFile: BioSink {
                 return Turn(transfer: transfer, goesOn: true)
             }
             var turn = Turn(transfer: state.transfers.removeValue(forKey: unique))
-            if let transfer = turn.transfer, transfer.kind == .write || transfer.kind == .patch {
-                state.payload -= transfer.count
-            }
-            if state.waiting.isEmpty {
-                state.active -= 1
-                turn.closes = state.isClosed && state.active == 0
-            } else {
-                let next = state.waiting.removeFirst()
+            if let next = state.waiting.popFirst() {
                 state.transfers[next.unique] = next
                 turn.next = next
+            } else {
+                state.active -= 1
+                turn.closes = state.isClosed && state.active == 0
             }
             return turn
         }
         if turn.goesOn, let transfer = turn.transfer {
             guard let blocks = buffer.take(), let payload = transfer.payload.take() else {
-                return answer(unique, .ioError, nil)
+                return finish(unique, .ioError, nil)
             }
             blocks.memory.slice(transfer.lead, transfer.count).copy(from: payload.memory)
             opener.value?.submit(
                 .write, transfer.range, flags: transfer.flags, data: .owned(consume blocks, count: transfer.bytes),
                 token: unique)
-            return
+            return nil
         }
         if let transfer = turn.transfer {
             reply(transfer, status, buffer)
-            if transfer.ticket != 0 { line.end(transfer.ticket) }
+            leave(transfer)
+        } else {
+            // Given up before: it read or flushed.
+            line.dismiss(0)
         }
-        if let next = turn.next { submit(next) }
         // The last answer after the close. The driver is told, who may take his time.
         if turn.closes { WorkerThread.detach(name: "pl-tree-close") { [self] in opener.value?.close() } }
+        return turn.next
     }
 
     private func reply(_ transfer: DeviceTransfer, _ status: BlockStatus, _ buffer: borrowing IOBuffer?) {
@@ -320,6 +340,8 @@ final class DeviceFile: BioSink {
         // The device has shrunk meanwhile: that is its end.
         case (.outOfRange, .read): channel.send(FuseReply.dataHead(unique, 0))
         case (.outOfRange, _): refuse(unique, FuseErrno.noSpace)
+        // Only of a device that owes so many answers to this file that nobody could be asked any more.
+        case (.again, _): refuse(unique, FuseErrno.timedOut)
         default: refuse(unique, status.errno)
         }
     }

@@ -52,6 +52,9 @@ final class DeviceTransfer: @unchecked Sendable {
 
     var bytes: Int { Int(range.count) * sectorSize }
 
+    /// What it keeps in memory of what the kernel has sent, for as long as it is under way: whole pages.
+    var kept: Int { operation == .write ? (max(count, 1) + 4095) / 4096 * 4096 : 0 }
+
     /// Whether its submitter may be let go although the driver has it: nothing depends on whether it is done.
     var mayBeGivenUp: Bool { operation == .read || operation == .flush }
 }

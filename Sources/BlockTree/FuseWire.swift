@@ -18,8 +18,8 @@ enum FuseWire {
     static let requestMax = ioMax + 4096
     static let nameMax = 255
     /// Requests of asynchronous direct I/O that the kernel may have sent and not got back.
-    static let backgroundMax: UInt16 = 16384
-    static let congestedFrom: UInt16 = 12288
+    static let backgroundMax: UInt16 = 65535
+    static let congestedFrom: UInt16 = 49152
     static let root: UInt64 = 1
 
     /// What was agreed on with the kernel.
@@ -123,5 +123,6 @@ enum FuseErrno {
     static let notSupported: Int32 = 95
     static let notImplemented: Int32 = 38
     static let protocolError: Int32 = 71
+    static let timedOut: Int32 = 110
     static let notConnected: Int32 = 107
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import BlockCore
-internal import BlockSystem
 
 /// Which writes to a disk may be under way together. Pure.
 ///
@@ -11,110 +10,86 @@ internal import BlockSystem
 ///
 /// Only what goes through a tree is ordered here. A client of another export that writes other bytes of the same block
 /// at the same moment is not: as with a kernel's page cache and somebody beside it.
+///
+/// Cost: a write of whole blocks costs a look at a counter while nobody is alone. Else a new claim looks back through
+/// those before it, as far as one that is alone and covers all its blocks: whatever is in its way before that one is in
+/// that one's way, too. An end costs what waited for just that claim.
 struct WriteLine {
     private struct Claim {
         let ticket: UInt64
         let range: SectorRange
         let isAlone: Bool
+        /// How many that came before are to end first.
+        var blockers = 0
+        /// Who counts this one among them.
+        var blocked: [UInt64] = []
+        var hasEnded = false
 
         func isInTheWay(of other: Claim) -> Bool {
-            (isAlone || other.isAlone) && range.start < other.range.start &+ other.range.count
+            !hasEnded && (isAlone || other.isAlone) && range.start < other.range.start &+ other.range.count
                 && other.range.start < range.start &+ range.count
         }
+
+        func covers(_ other: Claim) -> Bool {
+            isAlone && range.start <= other.range.start
+                && other.range.start &+ other.range.count <= range.start &+ range.count
+        }
     }
-    private var active: [Claim] = []
-    private var waiting: [Claim] = []
+    /// In the order in which they came, with gaps where one has ended.
+    private var claims: [Claim] = []
+    private var ended = 0
+    private var alone = 0
     private var next: UInt64 = 1
 
     /// Whether nobody writes or waits.
-    var isEmpty: Bool { active.isEmpty && waiting.isEmpty }
+    var isEmpty: Bool { claims.count == ended }
 
     /// Takes a place for a write. Not granted: ``end(_:)`` of another one will say when.
     mutating func begin(_ range: SectorRange, isAlone: Bool) -> (ticket: UInt64, isGranted: Bool) {
-        let claim = Claim(ticket: next, range: range, isAlone: isAlone)
+        var claim = Claim(ticket: next, range: range, isAlone: isAlone)
         next += 1
-        guard !active.contains(where: claim.isInTheWay), !waiting.contains(where: claim.isInTheWay) else {
-            waiting.append(claim)
-            return (claim.ticket, false)
-        }
-        active.append(claim)
-        return (claim.ticket, true)
-    }
-
-    /// Gives a place back, granted or not; returns who may go on now, in the order in which they came.
-    mutating func end(_ ticket: UInt64) -> [UInt64] {
-        active.removeAll { $0.ticket == ticket }
-        waiting.removeAll { $0.ticket == ticket }
-        var granted: [UInt64] = []
-        var left: [Claim] = []
-        for claim in waiting {
-            if active.contains(where: claim.isInTheWay) || left.contains(where: claim.isInTheWay) {
-                left.append(claim)
-            } else {
-                active.append(claim)
-                granted.append(claim.ticket)
+        if isAlone || alone > 0 {
+            for index in claims.indices.reversed() where claims[index].isInTheWay(of: claim) {
+                claims[index].blocked.append(claim.ticket)
+                claim.blockers += 1
+                if claims[index].covers(claim) { break }
             }
         }
-        waiting = left
+        if isAlone { alone += 1 }
+        claims.append(claim)
+        return (claim.ticket, claim.blockers == 0)
+    }
+
+    /// Gives a place back that was granted; returns who may go on now, in the order in which they came.
+    mutating func end(_ ticket: UInt64) -> [UInt64] {
+        guard let index = index(of: ticket), !claims[index].hasEnded else { return [] }
+        // Those behind it look back no further than to it.
+        assert(claims[index].blockers == 0, "a claim that waits is not given up")
+        claims[index].hasEnded = true
+        ended += 1
+        if claims[index].isAlone { alone -= 1 }
+        var granted: [UInt64] = []
+        let behind = claims[index].blocked
+        claims[index].blocked = []
+        for ticket in behind {
+            guard let waiting = self.index(of: ticket) else { continue }
+            claims[waiting].blockers -= 1
+            if claims[waiting].blockers == 0 { granted.append(ticket) }
+        }
+        if ended > 32, ended > claims.count / 2 {
+            claims.removeAll(where: \.hasEnded)
+            ended = 0
+        }
         return granted
     }
-}
 
-/// The line of one disk, shared by all files that stand for it or its partitions, in all trees of the process.
-final class DiskLine: Sendable {
-    /// Keeps the disk, so that nobody else can have its address.
-    private let disk: Disk
-
-    // In a struct: a bare closure behind a generic lock is wrapped anew with every look at it.
-    private struct Resumption: Sendable {
-        let run: @Sendable () -> Void
-    }
-    private struct State {
-        var line = WriteLine()
-        var resumptions: [UInt64: Resumption] = [:]
-    }
-    private let state = Lock(State())
-
-    private init(_ disk: Disk) { self.disk = disk }
-
-    private struct Known: Sendable {
-        weak let line: DiskLine?
-    }
-    private static let all = Lock<[ObjectIdentifier: Known]>([:])
-
-    static func line(of disk: Disk) -> DiskLine {
-        all.withLock { all in
-            if let line = all[ObjectIdentifier(disk)]?.line { return line }
-            for (key, known) in all where known.line == nil { all[key] = nil }
-            let line = DiskLine(disk)
-            all[ObjectIdentifier(disk)] = Known(line: line)
-            return line
+    /// Tickets only grow.
+    private func index(of ticket: UInt64) -> Int? {
+        var (low, high) = (0, claims.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if claims[middle].ticket < ticket { low = middle + 1 } else { high = middle }
         }
+        return low < claims.count && claims[low].ticket == ticket ? low : nil
     }
-
-    /// Runs `body` when the range is free for it: now, or on the thread of whoever makes the room.
-    /// - Returns: what ``end(_:)`` wants. `told` has had it before `body` runs.
-    func begin(
-        _ range: SectorRange, isAlone: Bool, told: (UInt64) -> Void, _ body: @escaping @Sendable () -> Void
-    ) {
-        let isGranted = state.withLock { state in
-            let (ticket, isGranted) = state.line.begin(range, isAlone: isAlone)
-            told(ticket)
-            if !isGranted { state.resumptions[ticket] = Resumption(run: body) }
-            return isGranted
-        }
-        if isGranted { body() }
-    }
-
-    /// The write is over, or given up.
-    func end(_ ticket: UInt64) {
-        let next = state.withLock { state in
-            state.resumptions[ticket] = nil
-            return state.line.end(ticket).compactMap { state.resumptions.removeValue(forKey: $0) }
-        }
-        for resumption in next { resumption.run() }
-    }
-
-    /// Whether nobody writes or waits: what the tests look at.
-    var isEmpty: Bool { state.withLock { $0.line.isEmpty } }
 }

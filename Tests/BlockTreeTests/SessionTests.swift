@@ -16,7 +16,7 @@ import Testing
         let flags = UInt64(reply.word(12)) | UInt64(reply.word(32)) << 32
         #expect(flags == FuseWire.Flags.wanted.rawValue)
         #expect(reply.word(20) == 1 << 20, "the longest write")
-        #expect(reply.word(16) == 12288 << 16 | 16384, "enough in the background for silent disks and others")
+        #expect(reply.word(16) == 49152 << 16 | 65535, "enough in the background for silent disks and others")
         // A kernel of a later major asks again; one that is too old is refused.
         #expect(kernel.call(26, body: FakeKernel.words(8, 0, 0, 0)).word(0) == 7)
         #expect(kernel.call(26, body: FakeKernel.words(7, 12, 0, 0)).error == FuseErrno.protocolError)

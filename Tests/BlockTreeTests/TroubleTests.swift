@@ -179,8 +179,11 @@ import TestSupport
 }
 
 @Suite struct `A device file in trouble` {
-    private func file(_ disk: Disk, _ channel: FuseChannel, payloadMax: Int = 1 << 20) throws -> DeviceFile {
-        let file = DeviceFile(disk.part0, isWritable: true, channel, payloadMax: payloadMax)
+    private func file(_ disk: Disk, _ channel: FuseChannel, requests: Int = 64, payload: Int = 1 << 20) throws
+        -> DeviceFile
+    {
+        let limits = DiskLine.Limits(requests: requests, payload: payload)
+        let file = DeviceFile(disk.part0, isWritable: true, channel, limits: limits)
         try file.open(as: OpenerIdentity(kind: "fuse"), noDelay: false)
         return file
     }
@@ -216,18 +219,101 @@ import TestSupport
         let kernel = try FakeKernel()
         let driver = TreeDriver()
         let disk = try await kernel.add(driver)
-        let file = try file(disk, kernel.session.channel, payloadMax: 1024)
+        let line = DiskLine.line(of: disk)
+        // Of all files of the disk: a write keeps whole pages.
+        let file = try file(disk, kernel.session.channel, payload: 8192)
+        let other = try self.file(disk, kernel.session.channel, payload: 8192)
         driver.keep()
-        for unique: UInt64 in [100, 102, 104] {
-            file.write(unique, at: 0, try payload(512), count: 512, durable: false)
-        }
+        file.write(100, at: 0, try payload(512), count: 512, durable: false)
+        other.write(102, at: 0, try payload(512), count: 512, durable: false)
+        other.write(104, at: 0, try payload(512), count: 512, durable: false)
         #expect(kernel.reply(104)?.error == FuseErrno.tryAgain)
         driver.letGo()
         for unique: UInt64 in [100, 102] { #expect(kernel.reply(unique)?.error == 0) }
         // The room of what is answered is free again.
-        file.write(106, at: 0, try payload(1024), count: 1024, durable: false)
+        file.write(106, at: 0, try payload(8192), count: 8192, durable: false)
         #expect(kernel.reply(106)?.error == 0)
+        #expect(eventually { line.isEmpty })
         file.close()
+        other.close()
+        await kernel.stop()
+    }
+
+    @Test func `lets only so many requests wait, and one that was given up counts until it is answered`() async throws {
+        // R7: the kernel's window is one for the whole mount.
+        let kernel = try FakeKernel()
+        let driver = TreeDriver()
+        let disk = try await kernel.add(driver)
+        let line = DiskLine.line(of: disk)
+        let file = try file(disk, kernel.session.channel, requests: 3)
+        driver.keep()
+        file.read(100, at: 0, 512)
+        file.flush(102)
+        file.write(104, at: 0, try payload(512), count: 512, durable: false)
+        file.read(106, at: 0, 512)
+        #expect(kernel.reply(106)?.error == FuseErrno.tryAgain)
+        #expect(file.giveUp(100))
+        #expect(kernel.reply(100)?.error == FuseErrno.interrupted)
+        file.allocate(108, at: 0, 512, mode: 16)
+        #expect(kernel.reply(108)?.error == FuseErrno.tryAgain)
+        driver.letGo()
+        for unique: UInt64 in [102, 104] { #expect(kernel.reply(unique)?.error == 0) }
+        #expect(eventually { line.isEmpty })
+        file.read(110, at: 0, 512)
+        #expect(kernel.reply(110)?.error == 0)
+        file.close()
+        #expect(eventually { line.isEmpty })
+        await kernel.stop()
+    }
+
+    @Test func `does not go deeper with each that waits for its blocks`() async throws {
+        // Each is answered inside of the one before it, and makes room for the next.
+        let kernel = try FakeKernel()
+        let disk = try await kernel.add(TreeDriver())
+        let line = DiskLine.line(of: disk)
+        let tickets = Lock<[UInt64]>([])
+        let depths = Lock<[UInt]>([])
+        for _ in 0..<2000 {
+            line.begin(
+                SectorRange(start: 0, count: 1), isAlone: true,
+                told: { ticket in
+                    tickets.withLock { $0.append(ticket) }
+                }
+            ) {
+                var here = 0
+                withUnsafePointer(to: &here) { address in
+                    let address = UInt(bitPattern: address)
+                    depths.withLock { $0.append(address) }
+                }
+                let (ticket, isFirst) = tickets.withLock { tickets in
+                    (tickets[depths.withLock { $0.count } - 1], depths.withLock { $0.count } == 1)
+                }
+                if !isFirst { line.end(ticket) }
+            }
+        }
+        line.end(tickets.withLock { $0[0] })
+        let all = depths.withLock { $0 }
+        #expect(all.count == 2000 && line.isEmpty)
+        let later = all.dropFirst()
+        #expect((later.max() ?? 0) - (later.min() ?? 0) < 4096, "the stack grows with the line")
+        await kernel.stop()
+    }
+
+    @Test func `is told of a timeout, not to try again, by a device that owes too much`() async throws {
+        let kernel = try FakeKernel()
+        let driver = TreeDriver { $0.timeout = .milliseconds(20) }
+        let disk = try await kernel.add(driver)
+        let file = try file(disk, kernel.session.channel, requests: 1000)
+        driver.keep()
+        // More than the opener has slots, each when the one before it has been given up.
+        for round: UInt64 in 0..<3 {
+            let uniques = (0..<100).map { 1000 + round * 200 + $0 * 2 }
+            for unique in uniques { file.read(unique, at: 0, 512) }
+            for unique in uniques { #expect(kernel.reply(unique)?.error == FuseErrno.timedOut) }
+        }
+        driver.letGo()
+        file.close()
+        #expect(eventually { disk.openers.isEmpty })
         await kernel.stop()
     }
 

@@ -2,6 +2,7 @@
 
 import BlockCore
 import BlockSystem
+import TestSupport
 import Testing
 
 @testable import BlockTree
@@ -147,12 +148,39 @@ private struct Numbers: RandomNumberGenerator {
         #expect(line.isEmpty)
     }
 
-    @Test func `goes on when one who waits gives up`() {
-        var line = WriteLine()
-        let first = line.begin(range(0, 8), isAlone: false)
-        let part = line.begin(range(4, 1), isAlone: true)
-        let later = line.begin(range(0, 8), isAlone: false)
-        #expect(line.end(part.ticket) == [later.ticket])
-        _ = line.end(first.ticket)
+    /// The rule in its plainest words: in the way is whoever came before, has not ended, and may not share.
+    @Test(arguments: seeds(1, 2, 3)) func `is what its rule says, whatever comes`(_ seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        for _ in 0..<40 {
+            var line = WriteLine()
+            var plain: [(ticket: UInt64, range: SectorRange, isAlone: Bool, isGranted: Bool)] = []
+            func isBlocked(_ index: Int) -> Bool {
+                let one = plain[index]
+                return plain[..<index].contains { other in
+                    (one.isAlone || other.isAlone) && one.range.start < other.range.start + other.range.count
+                        && other.range.start < one.range.start + one.range.count
+                }
+            }
+            for _ in 0..<200 {
+                if generator.roll(5) < 3 || !plain.contains(where: \.isGranted) {
+                    let place = range(UInt64(generator.roll(24)), UInt64(generator.roll(8) + 1))
+                    let isAlone = generator.roll(3) > 0
+                    let (ticket, isGranted) = line.begin(place, isAlone: isAlone)
+                    plain.append((ticket, place, isAlone, isGranted))
+                    #expect(isGranted == !isBlocked(plain.count - 1))
+                } else {
+                    let granted = plain.indices.filter { plain[$0].isGranted }
+                    let ends = plain.remove(at: granted[generator.roll(granted.count)])
+                    let next = plain.indices.filter { !plain[$0].isGranted && !isBlocked($0) }
+                    #expect(line.end(ends.ticket) == next.map { plain[$0].ticket })
+                    for index in next { plain[index].isGranted = true }
+                }
+            }
+            while let index = plain.firstIndex(where: \.isGranted) {
+                let going = line.end(plain.remove(at: index).ticket)
+                for index in plain.indices where going.contains(plain[index].ticket) { plain[index].isGranted = true }
+            }
+            #expect(plain.isEmpty && line.isEmpty)
+        }
     }
 }

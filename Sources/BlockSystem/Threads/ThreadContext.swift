@@ -2,8 +2,11 @@
 
 public import CPlatter
 
-/// Three words of the calling thread, for the core's rule that a submission never runs inside another one.
+/// Three words of the calling thread, for the core's rule that a submission never runs inside another one; and its
+/// identity.
 public enum ThreadContext {
+    /// A number that no other living thread has; never 0.
+    @inlinable public static var identity: UInt { platter_thread_self() }
     /// What the thread is inside of; 0: nothing. The core puts the address of the opener that submits.
     @inlinable public static var inside: UInt {
         get { platter_get_inside() }

@@ -33,9 +33,11 @@ static inline void platter_set_put_off(uintptr_t head, uintptr_t tail) {
     platter_thread_put_off_tail = tail;
 }
 
+static inline uintptr_t platter_thread_self(void) { return (uintptr_t)pthread_self(); }
+
 // A number that differs between threads that live at the same time; good enough to spread them over stripes.
 static inline uintptr_t platter_thread_hash(void) {
-    uintptr_t self = (uintptr_t)pthread_self();
+    uintptr_t self = platter_thread_self();
     return (self >> 12) ^ (self >> 20);
 }
 
