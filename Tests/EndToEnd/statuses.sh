@@ -18,11 +18,11 @@ test_0_is_done() {
 test_1_is_failed() {
     start_daemon ram name=pl0 size=16M
     expect 1 platter add file "$dir/nosuch.img"
+    says nosuch.img
+    one_line
     # What it made for a disk that did not come to be is gone again.
     expect 64 platter add file "$dir/new.img" size=1M name=9
     [[ ! -e $dir/new.img ]] || fail "a file without a disk was left behind"
-    says nosuch.img
-    one_line
 }
 
 test_32_is_no_such_disk() {
