@@ -171,6 +171,13 @@ struct MetricsReader {
         }
     }
 
+    @Test func `the value of a label stays on its line and in its quotes, whatever is in it`() {
+        var page = MetricsPage()
+        page.add("a", .gauge, "x", [("b", "\r\n\"\u{301}\\\u{301}\n\u{301}")], 1)
+        let wanted = "# HELP a x\n# TYPE a gauge\na{b=\"\r\\n\\\"\u{301}\\\\\u{301}\\n\u{301}\"} 1\n"
+        #expect(Array(page.text.utf8) == Array(wanted.utf8))
+    }
+
     @Test func `the reader complains about what a checker would`() {
         func complaints(_ page: String) -> Int { MetricsReader(page).complaints.count }
         let good = "# HELP a_total x\n# TYPE a_total counter\na_total{b=\"c\\\"\"} 1\n"

@@ -70,15 +70,16 @@ public struct MetricsPage: Sendable {
     }
 
     private static func escape(_ text: String) -> String {
-        var result = ""
-        for character in text {
-            switch character {
-            case "\\": result += "\\\\"
-            case "\"": result += "\\\""
-            case "\n": result += "\\n"
-            default: result.append(character)
+        // Not by characters: a quote with an accent, or a carriage return with a newline, is one that is neither.
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\\": result += "\\\\".unicodeScalars
+            case "\"": result += "\\\"".unicodeScalars
+            case "\n": result += "\\n".unicodeScalars
+            default: result.append(scalar)
             }
         }
-        return result
+        return String(result)
     }
 }
