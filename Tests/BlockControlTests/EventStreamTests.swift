@@ -51,6 +51,39 @@ import Testing
         _ = await disk.remove()
     }
 
+    @Test func `has what happens between its beginning and its first byte`() async throws {
+        let registry = DiskRegistry()
+        let stream = EventStream(registry, after: nil)
+        let disk = try await disk(registry)
+        #expect(await heard(stream.feed, upTo: 1) == ["1"])
+        stream.feed.finish()
+        _ = await disk.remove()
+    }
+
+    @Test func `lets go of the events when it is never read`() {
+        let registry = DiskRegistry()
+        weak var feed: EventFeed?
+        do {
+            let stream = EventStream(registry, after: nil)
+            feed = stream.feed
+            #expect(feed != nil)
+        }
+        #expect(feed == nil)
+    }
+
+    @Test func `tells with its heartbeats how far it is, also beyond what is not wanted`() async throws {
+        let registry = DiskRegistry()
+        let feed = EventFeed()
+        feed.observe(registry, after: nil, filter: try EventFilter { $0 == "device" ? "none" : nil })
+        let disk = try await disk(registry)
+        for _ in 2...10 { try disk.part0.synthesizeEvent("change") }
+        #expect(await registry.events.settle(within: .seconds(20)) == 0)
+        feed.beat()
+        #expect(await feed.next() == .heartbeat(upTo: 10))
+        feed.finish()
+        _ = await disk.remove()
+    }
+
     @Test func `has what a listener wants of it, in its order`() async throws {
         try await withDaemon { daemon in
             let (client, registry) = (daemon.client, daemon.registry)

@@ -13,7 +13,7 @@ import Testing
     @Test func `a slow reader loses events, and is told how many at the place where they are missing`() async {
         let feed = EventFeed(limit: 2)
         for number in 1...5 { feed.push(event(UInt64(number))) }
-        feed.push(.heartbeat)
+        feed.beat()
         feed.push(.lost(10, upTo: 15))
         #expect(await feed.next() == event(1))
         #expect(await feed.next() == event(2))
@@ -41,10 +41,25 @@ import Testing
         #expect(await feed.next() == nil)
     }
 
+    @Test func `a heartbeat takes no place of an event, and is not told beside one`() async {
+        let feed = EventFeed(limit: 2)
+        for _ in 1...5 { feed.beat() }
+        for number in 1...2 { feed.push(event(UInt64(number))) }
+        feed.beat()
+        #expect(await feed.next() == event(1))
+        #expect(await feed.next() == event(2))
+        for _ in 1...2 { feed.beat() }
+        #expect(await feed.next() == .heartbeat(upTo: 0), "it is wanted when nothing else is there")
+        feed.finish()
+        #expect(await feed.next() == nil, "and once")
+    }
+
     @Test func `the text of a stream is taken apart again, however it is cut`() throws {
         let text =
-            ": hello\n\n" + event(1).serverSentEvent(of: "a") + EventFeed.Element.heartbeat.serverSentEvent(of: "a")
+            ": hello\n\n" + event(1).serverSentEvent(of: "a")
+            + EventFeed.Element.heartbeat(upTo: 2).serverSentEvent(of: "a")
             + EventFeed.Element.lost(3, upTo: 4).serverSentEvent(of: "a") + event(5).serverSentEvent(of: "a")
+        #expect(text.contains(": alive\nid: a-2\n\n"))
         #expect(text.contains("event: add\nid: a-1\n") && text.contains("event: lost\nid: a-4\n"))
         for size in [1, 2, 7, 100, 10_000] {
             var parser = EventParser()

@@ -9,8 +9,9 @@ package final class EventFeed: AsyncSequence, Sendable {
         case event(EventModel)
         /// So many are missing (nil: nobody knows), up to the one with this number.
         case lost(UInt64?, upTo: UInt64)
-        /// Nothing happened for a while; the connection is alive.
-        case heartbeat
+        /// Nothing happened for a while; the connection is alive. Up to the event with this number everything that was wanted
+        /// was told.
+        case heartbeat(upTo: UInt64)
     }
 
     private struct State {
@@ -20,6 +21,8 @@ package final class EventFeed: AsyncSequence, Sendable {
         var lostUpTo: UInt64 = 0
         /// The number of the last event that came by, wanted or not.
         var place: UInt64 = 0
+        /// Takes no place among what waits: who does not read is not told over and over that he could.
+        var isBeatDue = false
         var isFinished = false
         var reader: CheckedContinuation<Element?, Never>?
         var observer: EventObserver?
@@ -56,42 +59,61 @@ package final class EventFeed: AsyncSequence, Sendable {
     }
 
     private func take(_ event: DiskEvent, _ filter: EventFilter?) {
-        state.withLock { $0.place = event.sequence }
-        if filter?.wants(event) != false { push(.event(EventModel(event))) }
+        let element: Element? = filter?.wants(event) != false ? .event(EventModel(event)) : nil
+        hand { state in
+            // In one step with the event: a heartbeat between the two would tell of a place behind it.
+            state.place = event.sequence
+            return element
+        }
     }
 
     private func lose(_ count: UInt64) {
-        let place = state.withLock { state in
+        hand { state in
             state.place += count
-            return state.place
+            return .lost(count, upTo: state.place)
         }
-        push(.lost(count, upTo: place))
     }
 
-    package func push(_ element: Element) {
+    /// Something to tell.
+    package func push(_ element: Element) { hand { _ in element } }
+
+    /// A sign of life, unless there is something to tell anyhow.
+    package func beat() {
+        hand { state in
+            guard state.waiting.isEmpty, state.lost == 0 else { return nil }
+            guard state.reader == nil else { return .heartbeat(upTo: state.place) }
+            state.isBeatDue = true
+            return nil
+        }
+    }
+
+    /// Gives the reader who waits what `make` makes, or keeps it for the next one.
+    private func hand(_ make: (inout State) -> Element?) {
         let reader: (CheckedContinuation<Element?, Never>, Element)? = state.withLock { state in
-            if state.isFinished { return nil }
+            guard !state.isFinished, let element = make(&state) else { return nil }
             if let reader = state.reader {
                 state.reader = nil
                 return (reader, element)
             }
-            if state.lost == 0, state.waiting.count < limit {
-                state.waiting.append(element)
-            } else {
-                // Once something is missing, everything is until the reader has been told.
-                switch element {
-                case .event(let event):
-                    state.lost += 1
-                    state.lostUpTo = event.seqnum
-                case .lost(let count, let last):
-                    state.lost += count ?? 1
-                    state.lostUpTo = last
-                case .heartbeat: break
-                }
-            }
+            keep(element, &state)
             return nil
         }
         if let (reader, element) = reader { reader.resume(returning: element) }
+    }
+
+    private func keep(_ element: Element, _ state: inout State) {
+        state.isBeatDue = false
+        guard state.lost > 0 || state.waiting.count >= limit else { return state.waiting.append(element) }
+        // Once something is missing, everything is until the reader has been told.
+        switch element {
+        case .event(let event):
+            state.lost += 1
+            state.lostUpTo = event.seqnum
+        case .lost(let count, let last):
+            state.lost += count ?? 1
+            state.lostUpTo = last
+        case .heartbeat: break
+        }
     }
 
     package func finish() {
@@ -116,6 +138,10 @@ package final class EventFeed: AsyncSequence, Sendable {
                         defer { state.lost = 0 }
                         return .some(.lost(state.lost, upTo: state.lostUpTo))
                     }
+                    if state.isBeatDue {
+                        state.isBeatDue = false
+                        return .some(.heartbeat(upTo: state.place))
+                    }
                     if state.isFinished { return .some(nil) }
                     state.reader = continuation
                     return nil
@@ -137,10 +163,10 @@ package final class EventFeed: AsyncSequence, Sendable {
 
 extension EventFeed.Element {
     /// As a server-sent event. Its id is what `Last-Event-ID` takes; behind a loss, too, so that nobody who comes back
-    /// after one is told of it again.
+    /// after one is told of it again, and with a heartbeat, which for a listener to few events is far behind the last one.
     package func serverSentEvent(of instance: String) -> String {
         switch self {
-        case .heartbeat: ": alive\n\n"
+        case .heartbeat(let place): ": alive\nid: \(instance)-\(place)\n\n"
         case .lost(let count, let last):
             "event: lost\nid: \(instance)-\(last)\n"
                 + "data: \((try? ControlJSON.text(LostModel(count: count))) ?? "{}")\n\n"

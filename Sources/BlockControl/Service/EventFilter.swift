@@ -12,7 +12,7 @@ package struct EventFilter: Sendable, Equatable {
     var type: String?
 
     /// From a query: `device=pl0,pl1p1`, `action=add,remove`, `devtype=disk`.
-    init(_ value: (String) -> String?) throws(Problem) {
+    package init(_ value: (String) -> String?) throws(Problem) {
         func words(_ key: String) -> [String] {
             value(key)?.split(separator: ",").map(String.init) ?? []
         }

@@ -55,24 +55,23 @@ extension ControlRoute {
     private static func stream(of service: ControlService, to call: ControlCall) throws -> Response {
         let seen = try place(call, service.registry)
         let filter = try EventFilter(call.query)
-        let feed = EventFeed()
+        // Before the head of the answer goes out: whoever has that misses nothing of what happens then.
+        let stream = EventStream(service.registry, after: seen, filter: filter)
         // A listener that hangs up is noticed at once, not at the next event.
-        call.whenGone { feed.finish() }
-        let registry = service.registry
+        call.whenGone { [weak feed = stream.feed] in feed?.finish() }
         let body = ResponseBody { writer in
-            feed.observe(registry, after: seen, filter: filter)
-            try await writer.write(ByteBuffer(string: ": events of \(registry.instance)\n\n"))
+            try await writer.write(ByteBuffer(string: stream.heading))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 // Proxies end streams on which nothing comes for a minute or less, and a listener whose host has died
                 // says nothing of it: a comment now and then keeps the one open and finds the other.
                 group.addTask {
                     while true {
                         try await Task.sleep(for: .seconds(15))
-                        feed.push(.heartbeat)
+                        stream.feed.beat()
                     }
                 }
-                for await element in feed {
-                    try await writer.write(ByteBuffer(string: element.serverSentEvent(of: registry.instance)))
+                for await element in stream.feed {
+                    try await writer.write(ByteBuffer(string: stream.text(of: element)))
                 }
                 group.cancelAll()
             }
