@@ -11,20 +11,7 @@ final class Trees: Sendable {
     private let registry: DiskRegistry
     private let logger: Logger
 
-    private struct Entry {
-        /// As the caller said it, until it is mounted.
-        var path: String
-        /// nil: it is being mounted.
-        var tree: TreeMount?
-        /// Somebody takes it away this moment.
-        var isLeaving = false
-    }
-    private struct State {
-        var next = 1
-        var entries: [String: Entry] = [:]
-        var isStopped = false
-    }
-    private let state = Lock(State())
+    private let book = Lock(TreeBook<TreeMount>())
 
     init(_ registry: DiskRegistry, _ logger: Logger) {
         self.registry = registry
@@ -32,10 +19,7 @@ final class Trees: Sendable {
     }
 
     /// By the order in which they were mounted.
-    var models: [MountModel] {
-        state.withLock { $0.entries.compactMap { id, entry in entry.tree.map { (id, $0) } } }
-            .sorted { (Int($0.0) ?? 0) < (Int($1.0) ?? 0) }.map { Trees.model($0.0, $0.1) }
-    }
+    var models: [MountModel] { book.withLock { $0.mounted }.map { Trees.model($0.id, $0.tree) } }
 
     private static func model(_ id: String, _ tree: TreeMount) -> MountModel {
         MountModel(id: id, path: tree.directory, sysroot: tree.flavour == .sysroot)
@@ -47,71 +31,64 @@ final class Trees: Sendable {
         options.flavour = request.sysroot == true ? .sysroot : .devices
         options.allowsOthers = request.allowOther
         let id = try reserve(HostFile.canonical(request.path))
+        let tree: TreeMount
         do throws(TreeError) {
-            let tree = try TreeMount.mount(registry, at: request.path, options) { [self] in
-                let entry = state.withLock { $0.entries.removeValue(forKey: id) }
-                guard let entry, !entry.isLeaving else { return }
-                logger.warning("somebody unmounted", metadata: ["path": "\(entry.path)"])
+            tree = try TreeMount.mount(registry, at: request.path, options) { [self] in
+                guard let path = book.withLock({ $0.ended(id) }) else { return }
+                logger.warning("somebody unmounted", metadata: ["path": "\(path)"])
             }
-            let isStopped = state.withLock { state in
-                state.entries[id]?.tree = tree
-                return state.isStopped
-            }
-            if isStopped { tree.stop() }
-            return Trees.model(id, tree)
         } catch {
-            state.withLock { $0.entries[id] = nil }
+            book.withLock { $0.drop(id) }
             throw Problem(error)
+        }
+        switch book.withLock({ $0.enter(id, tree) }) {
+        case .mounted: return Trees.model(id, tree)
+        case .ended:
+            throw Problem(
+                .failed, "\(tree.directory) was unmounted by somebody else as soon as it was mounted", errno: "ENOTCONN"
+            )
+        case .ending:
+            tree.stop()
+            throw Trees.ending(tree.directory)
         }
     }
 
-    /// Has the path for a mount, before it is made: of two that want it one gets it.
     private func reserve(_ path: String) throws(Problem) -> String {
-        let id = state.withLock { state -> String? in
-            guard !state.isStopped, !state.entries.values.contains(where: { $0.path == path }) else { return nil }
-            defer { state.next += 1 }
-            state.entries["\(state.next)"] = Entry(path: path)
-            return "\(state.next)"
-        }
-        guard let id else {
+        switch book.withLock({ $0.reserve(path) }) {
+        case .reserved(let id): return id
+        case .ending: throw Trees.ending(path)
+        case .taken:
             throw Problem(
                 .busy, "\(path) is mounted already; 'platter umount \(path)' takes that away", errno: "EBUSY")
         }
-        return id
+    }
+
+    private static func ending(_ path: String) -> Problem {
+        Problem(.busy, "nothing is mounted at \(path): the daemon is ending", errno: "ESHUTDOWN")
     }
 
     /// Takes one away. Blocks.
     func unmount(_ id: String, lazily: Bool) throws(Problem) -> MountModel {
-        // In the list until it is gone: nobody mounts there, and the end of the daemon finds it.
-        let (tree, wasLeaving) = state.withLock { state -> (TreeMount?, Bool) in
-            guard let entry = state.entries[id], let tree = entry.tree else { return (nil, false) }
-            state.entries[id]?.isLeaving = true
-            return (tree, entry.isLeaving)
-        }
-        guard let tree else { throw Problem(.notFound, "there is no mount '\(id)'", errno: "ENOENT") }
-        guard !wasLeaving else {
+        let tree: TreeMount
+        switch book.withLock({ $0.leave(id) }) {
+        case .unknown: throw Problem(.notFound, "there is no mount '\(id)'", errno: "ENOENT")
+        case .isLeaving(let tree):
             throw Problem(.busy, "\(tree.directory) is being unmounted already", errno: "EBUSY")
+        case .leaves(let mounted): tree = mounted
         }
         do throws(TreeError) {
             try tree.unmount(lazily: lazily)
-            state.withLock { $0.entries[id] = nil }
+            book.withLock { $0.drop(id) }
             return Trees.model(id, tree)
         } catch {
-            state.withLock { state in
-                if tree.hasEnded { state.entries[id] = nil } else { state.entries[id]?.isLeaving = false }
-            }
+            book.withLock { if tree.hasEnded { $0.drop(id) } else { $0.stay(id) } }
             throw Problem(error)
         }
     }
 
     /// Takes all away, open files or not, and lets none come. Blocks.
     func stop() {
-        let trees = state.withLock { state in
-            state.isStopped = true
-            defer { state.entries = [:] }
-            return state.entries.values.compactMap(\.tree)
-        }
-        for tree in trees { tree.stop() }
+        for tree in book.withLock({ $0.stop() }) { tree.stop() }
     }
 }
 
