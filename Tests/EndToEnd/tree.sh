@@ -409,32 +409,6 @@ test_a_silent_disk_holds_nobody_up() {
 }
 has_in_flight() { (($(platter show "$1" --json | jq '[.. | .in_flight? // empty | numbers] | add') > 0)); }
 
-# A profiler's timer, whose handler does nothing: the kernel tells of each signal all the same.
-test_signals_take_nothing_back_that_comes() {
-    need python3
-    start_tree null name=n0 size=1G latency=300ms partscan=off
-    timeout 30 python3 - "$dev/n0" "$tree/sys/block/n0" <<'PYTHON' || fail 'what came in time was taken back'
-import ctypes, os, signal, sys, threading
-
-libc = ctypes.CDLL(None, use_errno=True)
-disk = os.open(sys.argv[1], os.O_RDONLY)
-limit = os.open(sys.argv[2] + '/queue/max_sectors_kb', os.O_WRONLY)
-signal.signal(signal.SIGALRM, lambda *_: None)
-signal.siginterrupt(signal.SIGALRM, False)
-threading.Thread(target=os.pread, args=(disk, 4096, 0)).start()
-while open(sys.argv[2] + '/inflight').read().split() == ['0', '0']:
-    pass
-signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
-# Python's own calls begin anew after EINTR: the C library's do not. The limit waits for the read.
-for call in [lambda: libc.write(limit, b'512', 3), lambda: libc.pread(disk, ctypes.create_string_buffer(512), 512, 0)]:
-    count = call()
-    if count < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-PYTHON
-    equal "$(cat "$tree/sys/block/n0/queue/max_sectors_kb")" 512 'the limit'
-    stop_daemon
-}
-
 # A user without rights mounts by fusermount3, and only for himself.
 test_a_user_mounts() {
     need_fuse
@@ -468,5 +442,26 @@ test_a_user_mounts() {
     daemon_pid=
     wait_for 10 'a dead mount is taken away' is_not_mounted "$tree"
 }
+
+# A server of files that does not answer: here another daemon's tree, stopped.
+test_a_request_that_hangs_does_not_keep_the_daemon() {
+    start_tree ram name=pl0 size=16M
+    local other=$daemon_pid
+    children+=("$other")
+    export PLATTER_SOCKET=$dir/etc/control.sock
+    start_daemon ram name=pl1 size=16M
+    kill -STOP "$other"
+    background platter add file "path=$dev/pl0"
+    wait_for 5 'the add stands in its call' is_making
+    kill -TERM "$daemon_pid"
+    ended 15 "$daemon_pid"
+    daemon_pid=
+    equal "$status" 0 'the status of the daemon'
+    grep -q 'a request that hangs is not waited for' "$daemon_log" || fail 'the log does not say so'
+    ended 5 "$child"
+    equal "$status" 69 'the status of the add'
+    kill -CONT "$other"
+}
+is_making() { grep -qx pl-make /proc/"$daemon_pid"/task/*/comm; }
 
 main "$@"

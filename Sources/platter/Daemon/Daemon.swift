@@ -240,15 +240,7 @@ final class Daemon: Sendable {
             helper.stop()
         }
         impatience.cancel()
-        await control.stop()
-        // The disks are gone: whoever is still connected has had every answer.
-        await withCheckedContinuation { continuation in
-            WorkerThread.detach(name: "pl-stop") { [nbd, trees] in
-                trees.stop()
-                nbd.stop(within: .seconds(1))
-                continuation.resume()
-            }
-        }
+        await endClients()
         // Only what this daemon made: a start that failed leaves what it found.
         if isBound.withLock({ $0 }) { HostFile.remove(plan.paths.socket) }
         if let directory = plan.privateDirectory {
@@ -258,6 +250,24 @@ final class Daemon: Sendable {
         }
         logger.info("ended")
         return status
+    }
+
+    /// The disks are gone: whoever is still connected has had every answer.
+    private func endClients() async {
+        let isGone = await isDone(within: .seconds(5)) { [nbd, trees] in
+            await withCheckedContinuation { continuation in
+                WorkerThread.detach(name: "pl-stop") {
+                    nbd.stop(within: .seconds(1))
+                    trees.stop()
+                    continuation.resume()
+                }
+            }
+        }
+        if !isGone { logger.warning("a mount that cannot be taken away is not waited for") }
+        // Last: a request may stand in a call to a file system that does not come back, and cannot be called off there.
+        if await !isDone(within: .seconds(5), { [control] in await control.stop() }) {
+            logger.warning("a request that hangs is not waited for")
+        }
     }
 
     /// Whether the work was done in time; otherwise it goes on by itself.
