@@ -3,26 +3,13 @@
 internal import BlockCore
 internal import BlockSystem
 
-/// What is on a device, as udev would say it: asked of the program `blkid`, and remembered as long as no write begins or
-/// ends.
+/// What is on a device, as udev would say it: asked of the program `blkid`, and remembered as long as nobody writes.
 ///
 /// `blkid` gets a file in memory with the parts of the device in which file systems have their signatures: a stranger's
 /// bytes are read in a process of its own, which can neither end the daemon nor wait for a driver. The device itself is
 /// read with a deadline.
 final class DeviceProbes: Sendable {
     static let shared = DeviceProbes()
-
-    typealias Question = @Sendable (BlockDevice) -> [String: String]?
-    private let question: Question
-    private let validity: Duration
-
-    /// - Parameters:
-    ///   - validity: for how long what was found is believed at least.
-    ///   - question: what is asked about a device; nil: it could not be.
-    init(validity: Duration = .seconds(1), _ question: @escaping Question = DeviceProbes.ask) {
-        self.validity = validity
-        self.question = question
-    }
 
     /// How much is read: signatures stand in the first two MiB and the last.
     private static let head: UInt64 = 3 << 20
@@ -32,6 +19,8 @@ final class DeviceProbes: Sendable {
     private static let limit = Duration.seconds(2)
     /// A device that did not answer is left in peace for so long.
     private static let respite = Duration.seconds(10)
+    /// What was found is believed for so long at least.
+    private static let validity = Duration.seconds(1)
 
     private struct ProbeKey: Hashable {
         let instance: String
@@ -44,7 +33,7 @@ final class DeviceProbes: Sendable {
     }
 
     private struct Probed {
-        /// The writes that had begun and ended when it was asked, and its size then.
+        /// Writes when it was asked, and its size then.
         var stamp: [UInt64]
         var values: [String: String]
         /// Until then it is believed, whoever writes: a disk that is written all the time is not read all the time.
@@ -54,10 +43,12 @@ final class DeviceProbes: Sendable {
     }
     private let known = Lock<[ProbeKey: Probed]>([:])
 
-    /// A write that is under way while the device is read may be seen or not: its end makes what was found stale, too.
-    private static func stamp(_ device: BlockDevice) -> [UInt64] { device.disk.writeMarks + [device.size] }
+    private static func stamp(_ device: BlockDevice) -> [UInt64] {
+        let now = device.disk.statistics()
+        return [now.startedOthers, device.size]
+    }
 
-    /// What was found on it when it was asked last; nil: it was not asked since a write to its disk began or ended.
+    /// What was found on it when it was asked last; nil: it was not asked since it was written.
     func remembered(_ device: BlockDevice) -> [String: String]? {
         let stamp = Self.stamp(device)
         return known.withLock { known in
@@ -74,9 +65,9 @@ final class DeviceProbes: Sendable {
         if let values = remembered(device) { return values }
         // Before the look: what is written meanwhile makes it stale.
         let stamp = Self.stamp(device)
-        let found = question(device)
+        let found = Self.ask(device)
         let probed = Probed(
-            stamp: stamp, values: found ?? [:], holds: Instant.now + validity,
+            stamp: stamp, values: found ?? [:], holds: Instant.now + Self.validity,
             until: found == nil ? Instant.now + Self.respite : nil)
         known.withLock { known in
             // Those of disks that are gone go with the next thousand.
@@ -87,7 +78,7 @@ final class DeviceProbes: Sendable {
     }
 
     /// nil: it could not be read in time, or there is no `blkid`.
-    static func ask(_ device: BlockDevice) -> [String: String]? {
+    private static func ask(_ device: BlockDevice) -> [String: String]? {
         guard let program = ChildProcess.find("blkid"), let file = copy(device) else { return nil }
         do throws(SystemError) {
             let child = try ChildProcess.helper(program, ["-p", "-o", "udev", "/proc/self/fd/3"], reading: file)

@@ -17,7 +17,7 @@ enum FuseWire {
     /// A request that carries the longest write.
     static let requestMax = ioMax + 4096
     static let nameMax = 255
-    /// Requests of asynchronous direct I/O, and closes, that the kernel may have sent and not got back.
+    /// Requests of asynchronous direct I/O that the kernel may have sent and not got back.
     static let backgroundMax: UInt16 = 65535
     static let congestedFrom: UInt16 = 49152
     static let root: UInt64 = 1

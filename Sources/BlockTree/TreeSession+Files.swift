@@ -182,14 +182,13 @@ extension TreeSession {
         let bytes = data.slice(0, min(count, 4096)).array
         guard count <= bytes.count else { return refuse(unique, FuseErrno.invalid) }
         help(unique, for: device.disk) { [self] in
-            // Taken now: once it has begun, it is not given up, for its effect would be there all the same.
-            guard waits.claim(unique) else { return }
             var error: Int32 = 0
             do throws(AttributeError) {
                 try device.writeAttribute(path, String(decoding: bytes, as: UTF8.self))
             } catch let failure {
                 error = failure.errno
             }
+            guard waits.claim(unique) else { return }
             if error == 0 { channel.send(FuseReply.written(unique, count)) } else { refuse(unique, error) }
         }
     }

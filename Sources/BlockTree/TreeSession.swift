@@ -36,15 +36,13 @@ final class TreeSession: ReactorHandler, ReactorGuest, Sendable {
 
     /// Requests in a turn, so that jobs and timers have theirs.
     private static let requestsPerTurn = 64
-    /// How long what was interrupted goes on before it is given up: any signal interrupts, and most are no reason to lose
-    /// what comes at once.
-    private let patience: Duration
+    /// How long an interrupted read goes on before it is given up: a signal is no reason to lose what comes at once.
+    static let patience = Duration.seconds(1)
 
     init(
-        _ registry: DiskRegistry, _ flavour: TreeFlavour, _ channel: FuseChannel, patience: Duration = .seconds(1),
+        _ registry: DiskRegistry, _ flavour: TreeFlavour, _ channel: FuseChannel,
         whenEnded: @escaping @Sendable () -> Void
     ) throws(SystemError) {
-        self.patience = patience
         self.registry = registry
         self.channel = channel
         self.whenEnded = whenEnded
@@ -183,10 +181,10 @@ final class TreeSession: ReactorHandler, ReactorGuest, Sendable {
     }
 
     private func interrupt(_ unique: UInt64) {
-        guard own.value.timers[unique] == nil else { return }
-        own.value.timers[unique] = reactor.after(patience) { [self] in
+        if waits.claim(unique) { return refuse(unique, FuseErrno.interrupted) }
+        // I/O: it has some time to come by itself.
+        own.value.timers[unique] = reactor.after(Self.patience) { [self] in
             own.value.timers[unique] = nil
-            if waits.claim(unique) { return refuse(unique, FuseErrno.interrupted) }
             for file in handles.devices where file.giveUp(unique) { break }
         }
     }

@@ -31,13 +31,6 @@ struct TreeView: Sendable {
         "proc": [],
     ].merging(sysFolders) { first, _ in first }
 
-    /// Whether nodes of devices stand in a directory: in `dev` and below it, except for `dev/disk` with its links, which
-    /// no node may be named after.
-    private static func holdsNodes(_ path: String) -> Bool {
-        let parts = path.split(separator: "/", maxSplits: 2)
-        return parts.first == "dev" && (parts.count < 2 || parts[1] != "disk")
-    }
-
     // MARK: Names
 
     /// What a name in a directory stands for.
@@ -52,7 +45,7 @@ struct TreeView: Sendable {
 
     private func lookUp(_ name: String, inFolder path: String) -> TreeNode? {
         if Self.fixed[path]?.contains(name) == true { return .folder(Self.join(path, name)) }
-        if Self.holdsNodes(path) {
+        if path == "dev" || path.hasPrefix("dev/") && !path.hasPrefix("dev/disk") {
             return lookUpDevice(String(Self.join(path, name).dropFirst(4)))
         }
         if path == "proc" { return ProcessFile(rawValue: name).map { .process($0) } }
@@ -89,7 +82,7 @@ struct TreeView: Sendable {
 
     private func list(folder path: String) -> [(name: String, node: TreeNode)] {
         var found = (Self.fixed[path] ?? []).map { (name: $0, node: TreeNode.folder(Self.join(path, $0))) }
-        if Self.holdsNodes(path) {
+        if path == "dev" || path.hasPrefix("dev/") && !path.hasPrefix("dev/disk") {
             found += devices(below: path == "dev" ? "" : String(path.dropFirst(4)) + "/", except: found.map(\.name))
         } else if path == "proc" {
             found += ProcessFile.allCases.map { (name: $0.rawValue, node: .process($0)) }

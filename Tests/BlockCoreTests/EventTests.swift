@@ -160,17 +160,6 @@ import Testing
         #expect(await second.remove().word == "removed")
     }
 
-    @Test("of a node among the links are never sent: the add says why", arguments: ["disk", "disk/a", "disk/by-id/a"])
-    func nodeAmongLinks(_ path: String) async throws {
-        let registry = DiskRegistry()
-        await #expect {
-            _ = try await registry.add(TableDriver(sectors: 64, node: DeviceNode(path: path)), plain("x"))
-        } throws: {
-            ($0 as? DiskError)?.reason.contains("/dev/disk is the folder of the links") == true
-        }
-        #expect(registry.namesInUse == 0)
-    }
-
     private static let uuid = "fe4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed"
 
     @Test("are sent for who asks by a line, marked as asked for, and change nothing") func synthetic() async throws {

@@ -135,35 +135,6 @@ import Testing
         #expect(report?.unflushedBytes == 0 && report?.flush == .done, "what was left out was written all the same")
     }
 
-    @Test("that mark writes move when one is let in and when it is answered, counted or not, and with no read")
-    func marks() async throws {
-        let driver = HeldDriver(behaviour: .hold) { $0.hasWriteCache = true }
-        let disk = try await registry.add(driver, plain("d0"))
-        let sink = CountingSink()
-        let box = OpenerBox()
-        box.open(try disk.part0.open(.readWrite, as: tester, sink: sink))
-        for isCounted in ["1", "0"] {
-            #expect(await disk.part0.write("queue/iostats", isCounted) == 0)
-            for operation in [BioOperation.write, .discard, .flush] {
-                let before = disk.writeMarks
-                let range = operation == .flush ? sectors(0, 0) : sectors(0, 8)
-                box.use { $0.submit(operation, range, data: operation == .write ? ones(8) : .none, token: 1) }
-                let during = disk.writeMarks
-                driver.answerAll()
-                let after = disk.writeMarks
-                #expect(before != during && during != after && after != before, "\(operation)")
-                box.use { $0.submit(.read, oneSector, data: ones(1), token: 2) }
-                #expect(disk.writeMarks == after)
-                driver.answerAll()
-                #expect(disk.writeMarks == after)
-            }
-        }
-        #expect(sink.wait(for: 12))
-        box.close()
-        driver.set(.answer(.ok))
-        #expect(await disk.remove().word == "removed")
-    }
-
     @Test("busy is the time with something under way, however much overlaps, and never more than has passed")
     func busy() async throws {
         let driver = HeldDriver(behaviour: .hold)

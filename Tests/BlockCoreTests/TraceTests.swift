@@ -222,63 +222,6 @@ private struct Record: Equatable, CustomStringConvertible {
         #expect(eventually { disk.lifeState == .gone })
     }
 
-    @Test("what is under way when a trace begins is left out to its end, whether another trace saw it come or none")
-    func underWay() async throws {
-        let driver = ScriptedDriver { $0.queueDepth = 1 }
-        let (disk, sink, box) = try await rig(driver)
-        // One that the driver has and one that waits for its tag: nobody saw them come.
-        for sector: UInt64 in 0..<2 {
-            box.use { $0.submit(.read, sectors(sector, 1), data: ones(1), token: sector) }
-        }
-        let first = try disk.trace()
-        driver.answerOne()
-        #expect(driver.held == 1 && sink.total == 1)
-        #expect(try texts(first).isEmpty)
-        box.use { $0.submit(.read, sectors(2, 1), data: ones(1), token: 2) }
-        #expect(try texts(first) == ["Q R 2+1", "S R 2+1"])
-        first.stop()
-        let second = try disk.trace()
-        driver.answerOne()
-        #expect(driver.held == 1 && sink.total == 2, "the one that slept has its tag")
-        driver.answerOne()
-        #expect(sink.total == 3)
-        #expect(try texts(second).isEmpty)
-        box.use { $0.submit(.read, sectors(3, 1), data: ones(1), token: 3) }
-        driver.answerOne()
-        #expect(try texts(second) == ["Q R 3+1", "G R 3+1", "D R 3+1", "C R 3+1"])
-        second.stop()
-        await end(disk, box)
-    }
-
-    @Test("no further step of an I/O is in a later trace than the one that saw it come") func laterTrace() async throws
-    {
-        let driver = ScriptedDriver { $0.limit { $0.maxHardwareSectors = 8 } }
-        let (disk, sink, box) = try await rig(driver)
-        let first = try disk.trace()
-        box.use { $0.submit(.write, sectors(0, 20), data: ones(20), token: 1) }
-        #expect(try texts(first) == ["Q W 0+20", "X W 0+20", "G W 0+8", "D W 0+8"])
-        first.stop()
-        let second = try disk.trace()
-        var held = driver.state.withLock { $0.held.popFirst() }
-        held.take()?.requeue(after: .zero)
-        #expect(eventually { driver.held == 1 })
-        driver.answerAll()
-        #expect(sink.wait(for: 1))
-        #expect(driver.requests.count == 4, "given back once, and cut twice")
-        #expect(try texts(second).isEmpty)
-        second.stop()
-        // The answer of a deadline is the last step.
-        let third = try disk.trace()
-        box.use { $0.submit(.write, sectors(0, 1), data: ones(1), token: 2) }
-        third.stop()
-        let fourth = try disk.trace()
-        #expect(await disk.remove(.surprise, deadline: .milliseconds(5)).report?.quarantined == 1)
-        #expect(try texts(fourth).isEmpty && fourth.hasEnded)
-        box.close()
-        driver.answerAll()
-        #expect(eventually { disk.lifeState == .gone })
-    }
-
     @Test("it ends with its disk, and only one runs at a time") func ends() async throws {
         let driver = ScriptedDriver(.answer(.ok))
         let (disk, _, box) = try await rig(driver)

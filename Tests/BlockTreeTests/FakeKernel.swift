@@ -28,14 +28,11 @@ final class FakeKernel {
         var text: String { String(decoding: body, as: UTF8.self) }
     }
 
-    init(
-        _ registry: DiskRegistry = DiskRegistry(), _ flavour: TreeFlavour = .devices, greets: Bool = true,
-        patience: Duration = .seconds(1)
-    ) throws {
+    init(_ registry: DiskRegistry = DiskRegistry(), _ flavour: TreeFlavour = .devices, greets: Bool = true) throws {
         self.registry = registry
         let (own, kernel) = try FuseChannel.pair()
         channel = kernel
-        session = try TreeSession(registry, flavour, own, patience: patience) {}
+        session = try TreeSession(registry, flavour, own) {}
         session.begin()
         if greets { #expect(call(26, body: Self.words(7, 45, 65536, 1 << 30, 1 << 4, 0)).error == 0) }
     }
@@ -86,13 +83,6 @@ final class FakeKernel {
         #expect(memory.load(at: 0, as: UInt32.self) == UInt32(count))
         let error = -memory.load(at: 4, as: Int32.self)
         return (memory.load(at: 8, as: UInt64.self), Reply(error: error, body: memory.slice(16, count - 16).array))
-    }
-
-    /// Whether the reply to a request is there.
-    func hasReply(_ unique: UInt64) -> Bool {
-        // What comes before the reply to a later request has come.
-        _ = call(3, body: Self.words(0, 0, 0, 0))
-        return early[unique] != nil
     }
 
     /// Sends and waits.
@@ -147,9 +137,6 @@ final class FakeKernel {
     func write(_ handle: UInt64, _ offset: UInt64, _ data: [UInt8], flags: UInt32 = 1) -> Reply {
         reply(sendWrite(handle, offset, data, flags: flags)) ?? Reply(error: -1, body: [])
     }
-
-    /// Says that whoever waits for the reply to a request has got a signal.
-    func interrupt(_ other: UInt64) { send(36, body: Self.bytes(other)) }
 
     func release(_ handle: UInt64) -> Reply { call(18, body: Self.bytes(handle) + Self.words(0, 0, 0, 0)) }
     func sync(_ handle: UInt64) -> Reply { call(20, body: Self.bytes(handle) + Self.words(0, 0)) }

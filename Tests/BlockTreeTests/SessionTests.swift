@@ -60,19 +60,6 @@ import Testing
         await kernel.stop()
     }
 
-    @Test(arguments: ["diskette/a", "disks/a/b", "disk-1/a", "disk0/disk/a"])
-    func `has directories whose names begin as that of the links does`(path: String) async throws {
-        let kernel = try FakeKernel()
-        try await kernel.add(TreeDriver { $0.node = DeviceNode(path: path) }, "pl0")
-        let parts = path.split(separator: "/").map(String.init)
-        #expect(kernel.list("dev") == ["disk", parts[0]])
-        #expect(kernel.list("dev/" + parts.dropLast().joined(separator: "/")) == [parts[parts.count - 1]])
-        #expect(kernel.open("dev/" + path).error == 0)
-        #expect(kernel.call(5, node: kernel.node("dev/disk/by-id/platter-pl0")).text == "../../" + path)
-        #expect(kernel.node("dev/disk/pl0") == 0)
-        await kernel.stop()
-    }
-
     @Test func `names another disk by another number`() async throws {
         let kernel = try FakeKernel()
         let disk = try await kernel.add(TreeDriver(), "pl0")

@@ -68,7 +68,7 @@ import TestSupport
     }
 
     @Test func `does not wait for an open that does not return`() async throws {
-        let kernel = try FakeKernel(patience: .milliseconds(1))
+        let kernel = try FakeKernel()
         let stuck = TreeDriver()
         let disk = try await kernel.add(stuck)
         try await kernel.add(TreeDriver(), "pl1")
@@ -107,6 +107,20 @@ import TestSupport
         #expect(kernel.reply(write)?.error == 0)
         // The read's place is free again, and its answer went nowhere.
         #expect(kernel.read(file, 0, 512).body == [UInt8](repeating: 1, count: 512))
+        await kernel.stop()
+    }
+
+    @Test func `does not lose an interrupted read that comes in time`() async throws {
+        let kernel = try FakeKernel()
+        let driver = TreeDriver()
+        try await kernel.add(driver)
+        let file = kernel.open("dev/pl0").handle
+        driver.keep()
+        let read = kernel.sendRead(file, 0, 512)
+        kernel.send(36, body: FakeKernel.bytes(read))
+        _ = kernel.lookUp("dev")
+        driver.letGo()
+        #expect(kernel.reply(read)?.error == 0)
         await kernel.stop()
     }
 

@@ -38,9 +38,14 @@ struct ControlCall: Sendable {
         return tag
     }
 
-    /// Calls this once the caller has hung up, also while nothing is written to him.
+    /// Calls this once if the caller hangs up before the answer is written, also while nothing is written to him: for
+    /// streams, which last as long as their connection.
     func whenGone(_ body: @escaping @Sendable () -> Void) {
-        context.channel.closeFuture.whenComplete { _ in body() }
+        let channel = context.channel
+        let told = channel.eventLoop.makePromise(of: Void.self)
+        // Nobody is there to be asked: the connection is gone already.
+        told.futureResult.whenFailure { _ in body() }
+        channel.triggerUserOutboundEvent(HangUpWish(body: body), promise: told)
     }
 
     private static func unescaped(_ text: String) -> String {

@@ -5,6 +5,7 @@ internal import Hummingbird
 internal import HummingbirdCore
 public import Logging
 internal import NIOCore
+internal import NIOHTTP1
 internal import NIOPosix
 
 /// Listens for requests: on a unix socket, and on TCP where that was asked for.
@@ -22,6 +23,8 @@ public final class ControlServer: Sendable {
         public var token: String
         /// Whether `/metrics` is served without it.
         public var metricsAreOpen: Bool
+        /// How long and how many who only hold a connection may: whoever can reach the address can do that.
+        package var limits = ConnectionLimits()
 
         /// An address.
         public init(host: String, port: Int, token: String, metricsAreOpen: Bool) {
@@ -35,6 +38,7 @@ public final class ControlServer: Sendable {
     private struct State {
         var channels: [any Channel] = []
         var tasks: [Task<Void, Never>] = []
+        var doors: [Lock<ConnectionSeats>] = []
     }
     private let state = Lock(State())
     private let responder: ControlResponder
@@ -53,21 +57,24 @@ public final class ControlServer: Sendable {
         let socket = try UnixSocket.listen(path: path)
         let http = channelSetup(responder.responder(for: .local))
         let logger = logger
-        let listener = try await bootstrap.bind(socket) { http.setup(channel: $0, logger: logger) }
-        serve(listener, http)
+        let listener = try await bootstrap.bind(socket) { ControlServer.setUp($0, http, .none, logger) }
+        serve(listener, http, .none)
     }
 
     /// Serves a TCP address, and returns the port.
     public func listen(tcp remote: Remote) async throws -> Int {
         let door = Door.remote(token: remote.token, metricsAreOpen: remote.metricsAreOpen)
         let http = channelSetup(responder.responder(for: door))
-        let logger = logger
-        let listener = try await bootstrap.bind(host: remote.host, port: remote.port) {
-            http.setup(channel: $0, logger: logger)
+        let (logger, limits) = (logger, remote.limits)
+        let listener = try await tcpBootstrap.bind(host: remote.host, port: remote.port) {
+            ControlServer.setUp($0, http, limits, logger)
         }
-        serve(listener, http)
+        serve(listener, http, limits)
         return listener.channel.localAddress?.port ?? remote.port
     }
+
+    /// Connections that are open: for tests.
+    package var connections: Int { state.withLock { $0.doors }.reduce(0) { $0 + $1.withLock { $0.taken } } }
 
     /// Stops listening; who is connected is still answered.
     public func stopListening() async {
@@ -99,6 +106,27 @@ public final class ControlServer: Sendable {
             .childChannelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
     }
 
+    /// A peer whose machine is gone, or whose tunnel is, says nothing of it: the kernel asks after a minute of silence.
+    private var tcpBootstrap: ServerBootstrap {
+        bootstrap
+            .childChannelOption(ChannelOptions.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(ChannelOptions.tcpOption(.keepIdle), value: 60)
+            .childChannelOption(ChannelOptions.tcpOption(.keepInterval), value: 15)
+            .childChannelOption(ChannelOptions.tcpOption(.keepCount), value: 4)
+    }
+
+    /// The pipeline of a connection, with somebody who looks after it.
+    private static func setUp(
+        _ channel: any Channel, _ http: HTTP1Channel, _ limits: ConnectionLimits, _ logger: Logger
+    ) -> EventLoopFuture<HTTP1Channel.Value> {
+        http.setup(channel: channel, logger: logger).flatMapThrowing { value in
+            let pipeline = channel.pipeline.syncOperations
+            let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+            try pipeline.addHandler(ConnectionWatch(limits), position: .after(decoder))
+            return value
+        }
+    }
+
     private func channelSetup(_ responder: some HTTPResponder<ControlContext>) -> HTTP1Channel {
         let logger = logger
         return HTTP1Channel(
@@ -108,8 +136,8 @@ public final class ControlServer: Sendable {
                 do {
                     response = try await responder.respond(to: request, context: context)
                 } catch {
-                    // Whoever asked has gone; there is nobody to answer, and nothing is wrong.
-                    guard channel.isActive else { throw error }
+                    // Whoever asked has gone, or what he said is no request: that is told by others, and nothing is wrong.
+                    guard channel.isActive, !(error is HTTPParserError) else { throw error }
                     logger.error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
                     response = Response(status: .internalServerError)
                 }
@@ -118,14 +146,28 @@ public final class ControlServer: Sendable {
             })
     }
 
-    private func serve(_ listener: Listener, _ http: HTTP1Channel) {
+    private func serve(_ listener: Listener, _ http: HTTP1Channel, _ limits: ConnectionLimits) {
         let logger = logger
+        let seats = Lock(ConnectionSeats(limit: limits.connections))
         let task = Task {
             await withDiscardingTaskGroup { connections in
                 do {
                     try await listener.executeThenClose { inbound in
                         for try await connection in inbound {
-                            connections.addTask { await http.handle(value: connection, logger: logger) }
+                            switch seats.withLock({ $0.take() }) {
+                            case .seated:
+                                connections.addTask {
+                                    await http.handle(value: connection, logger: logger)
+                                    seats.withLock { $0.leave() }
+                                }
+                            case .full(let isNews):
+                                if isNews {
+                                    logger.warning(
+                                        "connections are refused: there are too many",
+                                        metadata: ["limit": "\(limits.connections)"])
+                                }
+                                connections.addTask { try? await connection.executeThenClose { _, _ in } }
+                            }
                         }
                     }
                 } catch {
@@ -136,6 +178,13 @@ public final class ControlServer: Sendable {
         state.withLock { state in
             state.channels.append(listener.channel)
             state.tasks.append(task)
+            state.doors.append(seats)
         }
     }
+}
+
+extension NIOBSDSocket.Option {
+    fileprivate static let keepIdle = NIOBSDSocket.Option(rawValue: 4)  // TCP_KEEPIDLE
+    fileprivate static let keepInterval = NIOBSDSocket.Option(rawValue: 5)  // TCP_KEEPINTVL
+    fileprivate static let keepCount = NIOBSDSocket.Option(rawValue: 6)  // TCP_KEEPCNT
 }

@@ -22,7 +22,7 @@ struct Gatekeeper: RouterMiddleware {
         next: @concurrent (Request, ControlContext) async throws -> Response
     ) async throws -> Response {
         switch door {
-        case .local: try await checkPeer(context)
+        case .local: try LocalPeer.check(user: try await user(of: context.channel), own: Host.userID)
         case .remote(let token, let metricsAreOpen):
             let isOpen = metricsAreOpen && request.uri.path == ControlRoute.metrics.path
             if !isOpen, !BearerToken(token).isShown(by: request.headers[.authorization]) {
@@ -34,15 +34,28 @@ struct Gatekeeper: RouterMiddleware {
         return try await next(request, context)
     }
 
-    private func checkPeer(_ context: ControlContext) async throws {
-        guard let provider = context.channel as? any SocketOptionProvider else { return }
+    /// Whose process is at the other end; nil: the kernel does not say.
+    private func user(of channel: any Channel) async throws -> UInt32? {
+        guard let provider = channel as? any SocketOptionProvider else { return nil }
         let peer: PeerCredentials = try await provider.unsafeGetSocketOption(
             level: .socket, name: .peerCredentials
         ).get()
-        guard peer.user == 0 || peer.user == Host.userID else {
+        return peer.user
+    }
+}
+
+/// Whom a unix socket lets in.
+package enum LocalPeer {
+    /// The daemon's own user and root; nobody of whom nothing is known.
+    package static func check(user: UInt32?, own: UInt32) throws(Problem) {
+        guard let user else {
             throw Problem(
-                .notPermitted, "the daemon belongs to user \(Host.userID); user \(peer.user) may not use it",
+                .notPermitted, "the daemon belongs to user \(own), and the kernel does not say who you are",
                 errno: "EACCES")
+        }
+        guard user == 0 || user == own else {
+            throw Problem(
+                .notPermitted, "the daemon belongs to user \(own); user \(user) may not use it", errno: "EACCES")
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// The node that stands for a device, and who may use it: what a driver can ask for instead of the device's name.
 public struct DeviceNode: Sendable, Codable, Equatable {
-    /// Below `/dev`, in a folder at least, so that it is nobody's name: `vdisk/a`. Not in `disk`, where the links to devices stand.
+    /// Below `/dev`, in a folder at least, so that it is nobody's name: `vdisk/a`.
     public var path: String
     /// Permissions, `0o000` to `0o777`; nil: the system's.
     public var mode: UInt32?
@@ -22,10 +22,6 @@ public struct DeviceNode: Sendable, Codable, Equatable {
     /// What is wrong with it, in one line; nil: nothing.
     var fault: String? {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.first != "disk" else {
-            return "'\(path)' cannot be a device node: /dev/disk is the folder of the links to devices; take another "
-                + "folder, such as vdisk/a"
-        }
         guard parts.count >= 2, path.utf8.count <= 255, parts.allSatisfy(Self.isPart) else {
             return "'\(path)' cannot be a device node: it takes a folder and a name below /dev, such as vdisk/a, "
                 + "of letters, digits and _.:-"

@@ -72,8 +72,6 @@ struct BioSlot: ~Copyable {
     var lastDispatched: UInt64 = 0
     /// What was asked, while the fields above say what its present step is; only with ``Todo/planned``.
     var whole = WholeRequest()
-    /// Which trace saw it come; only with ``Todo/traced``. The deadline's side may look at it at any moment.
-    let traceNumber = Atomic<UInt32>(0)
 
     /// Empty for most: then an answer is delivered without another look. One thread at a time changes it; the deadline's
     /// side may look at it meanwhile.

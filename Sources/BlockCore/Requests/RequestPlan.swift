@@ -21,7 +21,7 @@ struct Todo: OptionSet {
     static let lent = Todo(rawValue: 64)
     /// Passes a frozen gate: the remover's own flush.
     static let privileged = Todo(rawValue: 128)
-    /// Its coming was written down by a trace, ``BioSlot/traceNumber``, so its further steps are, too, while that runs.
+    /// Its coming was written down by a trace, so its further steps are, too.
     static let traced = Todo(rawValue: 256)
     /// The statistics leave it out.
     static let uncounted = Todo(rawValue: 512)

@@ -10,9 +10,6 @@ struct Accounts: ~Copyable, Sendable {
     let uncountedStarted = Atomic<UInt64>(0)
     let uncountedCompleted = Atomic<UInt64>(0)
     let uncountedWrittenSectors = Atomic<UInt64>(0)
-    /// Of those, everything but reads.
-    let uncountedOthersStarted = Atomic<UInt64>(0)
-    let uncountedOthersCompleted = Atomic<UInt64>(0)
     /// Flush commands of the driver that have ended, and how long they took.
     let flushCommands = Atomic<UInt64>(0)
     let flushCommandNanoseconds = Atomic<UInt64>(0)
@@ -40,10 +37,8 @@ extension OpenerCore {
     /// Takes out of the statistics what was just let in; its end will not be in them either.
     func leaveOut(_ slot: Stable<BioSlot>) {
         slot.element.todo.insert(.uncounted)
-        let isRead = slot.element.askedOperation == .read
-        let cell = isRead ? DiskStatistics.startedReads : DiskStatistics.startedOthers
+        let cell = slot.element.askedOperation == .read ? DiskStatistics.startedReads : DiskStatistics.startedOthers
         disk.accounts.uncountedStarted.wrappingAdd(1, ordering: .relaxed)
-        if !isRead { disk.accounts.uncountedOthersStarted.wrappingAdd(1, ordering: .relaxed) }
         // Less one: the sums of all threads wrap as one number.
         cells.add(.max, to: cell)
         partitionCells?.add(.max, to: cell)
@@ -52,9 +47,6 @@ extension OpenerCore {
     /// The end of one that is left out.
     func endLeftOut(_ slot: Stable<BioSlot>) {
         disk.accounts.uncountedCompleted.wrappingAdd(1, ordering: .relaxed)
-        if slot.element.askedOperation != .read {
-            disk.accounts.uncountedOthersCompleted.wrappingAdd(1, ordering: .relaxed)
-        }
         if DiskStatistics.group(of: slot.element.askedOperation) == 1 {
             disk.accounts.uncountedWrittenSectors.wrappingAdd(slot.element.askedSectors, ordering: .relaxed)
         }
@@ -97,22 +89,6 @@ extension OpenerCore {
 }
 
 extension Disk {
-    /// Numbers that move with everything but reads, whatever the statistics leave out: when it is let in, when it is
-    /// answered, and when the driver is done with what a timeout had answered for it.
-    ///
-    /// What was read after they were taken still lies there as long as they are the same, but for what is under way
-    /// all that time: its answer moves them.
-    /// - Context: any thread. As ``statistics()``, it adds up the cells of all threads.
-    package var writeMarks: [UInt64] {
-        let now = countedStatistics()
-        let ended = now.writes.completed + now.discards.completed + now.flushes.completed
-        return [
-            ended &+ accounts.uncountedOthersCompleted.load(ordering: .relaxed),
-            now.startedOthers &+ accounts.uncountedOthersStarted.load(ordering: .relaxed),
-            UInt64(clamping: faults.late.value),
-        ]
-    }
-
     /// What is under way in it this moment, each I/O looked at: reads, and everything else. Without what the statistics
     /// leave out. Exact when nothing moves, and of one I/O at any moment.
     /// - Parameter partition: a partition's number; nil: the whole disk.

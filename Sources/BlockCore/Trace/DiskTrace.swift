@@ -86,7 +86,7 @@ extension Disk {
     /// Begins to write down what happens to this disk's I/O, until ``DiskTrace/stop()`` or the end of the disk.
     ///
     /// Costs nothing while no trace runs; while one does, each step of an I/O takes a lock and about 100 ns. What is under
-    /// way at the start is left out to its end. I/O that is refused before it is let in (beyond the end, read-only, a dead disk)
+    /// way at the start is left out. I/O that is refused before it is let in (beyond the end, read-only, a dead disk)
     /// does not appear, as it has none of the disk's.
     /// - Parameter capacity: of the buffer, in bytes; at least 32 KiB.
     /// - Throws: EBUSY where one runs, ENODEV where the disk is gone.

@@ -26,17 +26,9 @@ extension RequestQueue {
         isTraced.load(ordering: .relaxed) ? tracer.withLock { $0 } : nil
     }
 
-    /// The trace that runs, if it saw the slot come; nil: another one did, or none.
-    private func trace(of slot: Stable<BioSlot>) -> TraceWriter? {
-        guard slot.element.todo.contains(.traced), let trace else { return nil }
-        return trace.number == slot.element.traceNumber.load(ordering: .relaxed) ? trace : nil
-    }
-
-    /// It has come to the disk: where from, and as what it was submitted. Once for each I/O, and not for one that was
-    /// under way when the trace began.
+    /// It has come to the disk: where from, and as what it was submitted. Once for each I/O.
     func traceArrival(_ slot: Stable<BioSlot>, _ core: OpenerCore) {
-        guard !slot.element.todo.contains(.traced), let trace, slot.element.start >= trace.start else { return }
-        slot.element.traceNumber.store(trace.number, ordering: .relaxed)
+        guard !slot.element.todo.contains(.traced), let trace else { return }
         slot.element.todo.insert(.traced)
         let isPlanned = slot.element.todo.contains(.planned)
         let operation = slot.element.askedOperation
@@ -66,13 +58,13 @@ extension RequestQueue {
 
     /// The same, of a slot that may be another thread's by now.
     func trace(_ action: TraceAction, _ step: TraceStep?) {
-        guard let step, let trace, trace.number == step.trace else { return }
+        guard let step, let trace else { return }
         trace.write(action, step.what, step.range, time: step.time, process: step.process)
     }
 
     /// The present step was cut from what it was; the rest begins at `rest`.
     func traceSplit(_ slot: Stable<BioSlot>, _ core: OpenerCore, whole: SectorRange, rest: UInt64) {
-        guard let trace = trace(of: slot) else { return }
+        guard slot.element.todo.contains(.traced), let trace else { return }
         trace.write(
             .split, slot.element.traceCategories, whole, time: Instant.now.nanoseconds, process: core.record.identity,
             following: [rest.byteSwapped])
@@ -80,7 +72,7 @@ extension RequestQueue {
 
     /// Answered, by whomever. The slot still says what the step was.
     func traceAnswer(_ slot: Stable<BioSlot>, _ core: OpenerCore, _ status: BlockStatus) {
-        guard let trace = trace(of: slot) else { return }
+        guard slot.element.todo.contains(.traced), let trace else { return }
         trace.write(
             .completed, slot.element.traceCategories, slot.element.range, time: Instant.now.nanoseconds,
             process: core.record.identity, error: status)
@@ -89,8 +81,6 @@ extension RequestQueue {
 
 /// What a record says of a slot's present step; nil: it is not traced.
 struct TraceStep {
-    /// Which trace saw the slot come.
-    let trace: UInt32
     let what: TraceCategories
     let range: SectorRange
     let time: UInt64
@@ -98,7 +88,6 @@ struct TraceStep {
 
     init?(_ slot: Stable<BioSlot>, _ core: OpenerCore) {
         guard slot.element.todo.contains(.traced) else { return nil }
-        trace = slot.element.traceNumber.load(ordering: .relaxed)
         what = slot.element.traceCategories
         range = slot.element.range
         time = Instant.now.nanoseconds

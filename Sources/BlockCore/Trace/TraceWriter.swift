@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import BlockSystem
-internal import Synchronization
 
 /// The side of a trace that the disk has: a buffer of records, and who is told of them.
 final class TraceWriter: Sendable {
@@ -17,11 +16,6 @@ final class TraceWriter: Sendable {
         var tell: (@Sendable () -> Void)?
     }
     private let state: Lock<State>
-    /// Which trace of the process this is: an I/O is written down by the one that saw it come, and by no later one.
-    let number = TraceWriter.numbers.wrappingAdd(1, ordering: .relaxed).newValue
-    private static let numbers = Atomic<UInt32>(0)
-    /// Nanoseconds, when it began.
-    let start: UInt64
     let filter: TraceFilter
     private let device: UInt32
     private let wordLimit: Int
@@ -32,7 +26,6 @@ final class TraceWriter: Sendable {
         wordLimit = max(capacity / 8, 4096)
         var state = State()
         let now = Instant.now.nanoseconds
-        start = now
         let wall = Instant.wallClock
         let (seconds, rest) = (UInt32(clamping: Int64(wall)), UInt32((wall - wall.rounded(.down)) * 1e9))
         // Of this machine's byte order, unlike what follows other records.

@@ -49,7 +49,7 @@ extension ControlRoute {
 
     private static func stream(_ feed: TraceFeed, to call: ControlCall) -> Response {
         // A listener that hangs up ends it at once, whether or not there is I/O.
-        call.whenGone { feed.trace.stop() }
+        call.whenGone { [weak trace = feed.trace] in trace?.stop() }
         let body = ResponseBody { writer in
             for await _ in feed.wakes {
                 let (bytes, isLast) = feed.take()
