@@ -11,7 +11,7 @@ struct Platter: AsyncParsableCommand {
         abstract: "Disks in user space: serve them, use them, pull them at any moment.",
         discussion: """
             'platter serve ram size=1G' starts a daemon with one disk.
-            Every other verb talks to it.
+            Every other verb talks to it, but 'doctor' and what is asked of a file.
 
             Exit status: 0 done, 1 failed, 4 done but the deadline passed,
             32 no such disk, 64 usage, 69 no daemon, 75 busy,

@@ -109,6 +109,13 @@ extension Law {
                 TreeFile("d/e.md", "# E\n[c](../c.md#c)\n"),
             ]),
         Law(
+            "a race has one row, and tests that are there", Documents.races,
+            bad: [
+                TreeFile("TESTING.md", "# A\n| T01 | two adds | is never written |\n"),
+                TreeFile("TESTING.md", "# A\n| T01 | a | there is no b |\n| T01 | a | there is no b |\n"),
+            ],
+            good: [TreeFile("TESTING.md", "# A\n| T01 | two adds | there is no second one |\n")]),
+        Law(
             "the README quotes code that compiles", Documents.quotations,
             bad: [TreeFile("README.md", "# A\n```swift\nlet a = 1\nlet b = 2\n```\n")],
             good: [

@@ -51,11 +51,13 @@ public struct TraceQuery: Sendable {
         let first = try TraceQuery.number(first, "start", upTo: .max)
         let last = try TraceQuery.number(last, "end", upTo: .max)
         guard first != nil || last != nil || device.partitionNumber > 0 else { return filter }
-        let end = device.size > 0 ? device.size - 1 : 0
+        // Looked at once: a disk that is pulled meanwhile has none.
+        let size = device.size
+        let end = size > 0 ? size - 1 : 0
         let range = (first ?? 0, min(last ?? end, end))
         guard range.0 <= range.1 else {
             throw Problem(
-                .usage, "there is no sector from \(range.0) to \(range.1) on \(device.name), which has \(device.size)",
+                .usage, "there is no sector from \(range.0) to \(range.1) on \(device.name), which has \(size)",
                 errno: "EINVAL")
         }
         filter.sectors = device.start + range.0...device.start + range.1

@@ -42,6 +42,45 @@ enum Documents {
         }
     }
 
+    /// A race of TESTING.md is forced by tests that are there: what its row says stands in their names, or says why there is
+    /// none.
+    static func races(_ tree: Tree) -> [Finding] {
+        guard let table = tree.files.first(where: { $0.path == "TESTING.md" }) else { return [] }
+        let tests = tree.files.filter { $0.isSwift && $0.isIn("Tests") }.map(\.text).joined()
+        var findings: [Finding] = []
+        var seen: Set<Substring> = []
+        for (line, text) in prose(of: table) where text.hasPrefix("| T") {
+            let cells = text.split(separator: " | ")
+            guard cells.count == 3 else {
+                findings.append(Finding(table.path, line, "a race has a number, what happens, and its tests"))
+                continue
+            }
+            if !seen.insert(cells[0]).inserted {
+                findings.append(Finding(table.path, line, "\(cells[0].dropFirst(2)) has a row already"))
+            }
+            for name in cells[2].dropLast(2).split(separator: "; ") {
+                let name = withoutRemarks(name)
+                if name.hasPrefix("there is no ") || name.hasPrefix("nothing ") || name.hasPrefix("the suite ") {
+                    continue
+                }
+                if !tests.contains(name) {
+                    findings.append(Finding(table.path, line, "no test's name has the words '\(name)'"))
+                }
+            }
+        }
+        return findings
+    }
+
+    private static func withoutRemarks(_ name: Substring) -> String {
+        var depth = 0
+        let kept = name.filter { letter in
+            if letter == "(" { depth += 1 }
+            defer { if letter == ")" { depth -= 1 } }
+            return depth == 0
+        }
+        return kept.split(separator: " ").joined(separator: " ")
+    }
+
     /// The lines that are not in a block of code, with their numbers.
     private static func prose(of file: TreeFile) -> [(line: Int, text: Substring)] {
         var isCode = false
