@@ -30,14 +30,19 @@ import Testing
             for isSynchronous in [false, true] {
                 var begun = machine
                 let begins = begun.begin(isSynchronous: isSynchronous) != nil
-                #expect(begins == (!machine.isChecking && (isSynchronous || machine.depth == 0)))
-                explore(begun, isWanted: begins ? false : isWanted || !isSynchronous, left: left - 1)
+                let mayBegin = isSynchronous || (machine.depth == 0 && isWanted)
+                #expect(begins == (!machine.isChecking && mayBegin))
+                explore(begun, isWanted: begins ? false : isWanted, left: left - 1)
             }
             if machine.isChecking {
                 var ended = machine
                 #expect(ended.end(found: .change, cleared: []) == (machine.pending.isEmpty ? .change : []))
                 explore(ended, isWanted: isWanted, left: left - 1)
             }
+            // Another interval takes back nothing that was wanted.
+            var changed = machine
+            #expect(changed.setInterval(0, standard: 0) == todo)
+            explore(changed, isWanted: isWanted, left: left - 1)
         }
         explore(MediaEvents(MediaProfile()), isWanted: false, left: 5)
     }

@@ -199,7 +199,7 @@ import Testing
         let wasChecked = Lock(false)
         driver.inMedium.withLock {
             $0 = {
-                guard calls.add() == 2 else { return }  // the change's, which has fetched what was pending
+                guard disk.mediaNext == .nothing, calls.add() == 1 else { return }  // amid no check: the change's
                 let checks = driver.checks
                 driver.call()
                 let isOver = eventually { driver.checks > checks && disk.mediaNext == .nothing }

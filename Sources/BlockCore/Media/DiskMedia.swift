@@ -84,14 +84,18 @@ extension Disk {
             // Weak: a timer does not keep its disk.
             Reaper.shared.watch(nil, until: Instant.now + .milliseconds(milliseconds), tag: media.tag) {
                 [weak self] _ in
-                WorkerThread.detach(name: "pl-media") { [weak self] in self?.checkMedia(media) }
+                WorkerThread.detach(name: "pl-media") { [weak self] in self?.checkMedia(media, isDue: true) }
             }
         }
     }
 
     /// A check by itself: a timer's, a close's, or because the driver has called.
-    private func checkMedia(_ media: DiskMedia) {
-        guard let clearing = media.state.withLock({ $0.events.begin(isSynchronous: false) }) else { return }
+    private func checkMedia(_ media: DiskMedia, isDue: Bool = false) {
+        let begun = media.state.withLock { state in
+            if isDue { _ = state.events.want(standard: 0) }
+            return state.events.begin(isSynchronous: false)
+        }
+        guard let clearing = begun else { return }
         let isAlive = check(media, clearing, isSynchronous: false)
         guard isAlive else { return }
         let standard = registry.mediaPollInterval

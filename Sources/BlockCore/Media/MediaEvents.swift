@@ -113,12 +113,10 @@ package struct MediaEvents: Sendable {
 
     /// A check is to begin: what it tells the driver as heard. nil: not now.
     ///
-    /// - Parameter isSynchronous: by one who blocks; then only a check that runs is in its way, and it is to wait.
+    /// - Parameter isSynchronous: by one who blocks; then only a check that runs is in its way, and it is to wait. Otherwise
+    ///   it must be wanted still: who comes when another check has seen to it finds nothing to do.
     package mutating func begin(isSynchronous: Bool) -> MediaEventSet? {
-        guard !isChecking, isSynchronous || depth == 0 else {
-            isWanted = isWanted || !isSynchronous
-            return nil
-        }
+        guard !isChecking, isSynchronous || (depth == 0 && isWanted) else { return nil }
         isChecking = true
         isWanted = false
         return clearing
@@ -159,7 +157,7 @@ package struct MediaEvents: Sendable {
     package mutating func setInterval(_ milliseconds: Int, standard: Int) -> Next {
         invariant(milliseconds >= -1, "there is no interval of \(milliseconds)")
         interval = milliseconds
-        isWanted = period(standard) > 0
+        isWanted = isWanted || period(standard) > 0
         return next(standard)
     }
 }
