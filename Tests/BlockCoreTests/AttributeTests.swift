@@ -95,10 +95,13 @@ extension BlockDevice {
                 $0.timeout = .seconds(3)
                 $0.discard = .unsupported
                 $0.writeZeroes = .emulated
+                $0.physicalBlockSize = 4096
             }, plain("d0"))
         #expect(disk.part0.says("queue/nr_requests") == "16\n" && disk.part0.says("queue/io_timeout") == "3000\n")
         #expect(disk.part0.says("queue/discard_max_bytes") == "0\n", "a device that discards nothing")
         #expect(disk.part0.says("queue/discard_granularity") == "0\n")
+        let part = try disk.addPartition(number: 1, start: 9, size: 64)
+        #expect(part.says("discard_alignment") == "0\n" && part.says("alignment_offset") == "3584\n")
         #expect(disk.part0.says("queue/write_zeroes_max_bytes") == "0\n", "the core writes them")
         #expect(disk.part0.says("queue/write_cache") == "write through\n" && disk.part0.says("queue/fua") == "0\n")
         let other = try await registry.add(
@@ -160,6 +163,25 @@ extension BlockDevice {
         #expect(await disk.remove().word == "removed")
     }
 
+    @Test("of a stack say how its blocks lie, and that they do not line up") func stacks() async throws {
+        var lower = QueueLimits()
+        lower.physicalBlockSize = 4096
+        lower = try lower.validated()
+        let shifted = QueueLimits().stacked(on: lower, startSector: 1)
+        let disk = try await registry.add(HeldDriver { $0.limits = shifted }, plain("d0"))
+        #expect(disk.part0.says("alignment_offset") == "3584\n")
+        for (number, start, offset) in [(1, UInt64(7), 0), (2, 16, 3584), (3, 25, 3072)] {
+            let part = try disk.addPartition(number: number, start: start, size: 8)
+            #expect(part.says("alignment_offset") == "\(offset)\n", "\(start)")
+        }
+        lower.chunkSectors = 4
+        let misaligned = QueueLimits().stacked(on: lower, startSector: 0)
+        let other = try await registry.add(HeldDriver { $0.limits = misaligned }, plain("d1"))
+        let part = try other.addPartition(number: 1, start: 9, size: 8)
+        #expect(other.part0.says("alignment_offset") == "-1\n" && part.says("alignment_offset") == "-1\n")
+        for disk in registry.disks { #expect(await disk.remove().word == "removed") }
+    }
+
     // MARK: Writes
 
     @Test("are refused as a kernel refuses them") func refusals() async throws {
@@ -191,7 +213,9 @@ extension BlockDevice {
         #expect(sink.wait(for: 1) && driver.submitted == 2, "two pages are two requests")
         #expect(await device.write("queue/max_sectors_kb", "9999") == 0, "cut, not refused")
         #expect(device.says("queue/max_sectors_kb") == "1024\n")
+        #expect(await device.write("queue/max_sectors_kb", "4") == 0 && device.says("queue/max_sectors_kb") == "4\n")
         #expect(await device.write("queue/max_sectors_kb", "0") == 0)
+        #expect(device.says("queue/max_sectors_kb") == "1024\n")
         #expect(await device.write("queue/discard_max_bytes", "4096") == 0)
         #expect(device.says("queue/discard_max_bytes") == "4096\n")
         opener.submit(.discard, sectors(0, 32), data: .none, token: 2)

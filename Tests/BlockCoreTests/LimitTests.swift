@@ -368,11 +368,16 @@ import Testing
         #expect(!aligned.isMisaligned && aligned.alignmentOffset == 0)
         let shifted = aligned.stacked(on: lower, startSector: 1)
         #expect(shifted.isMisaligned && shifted.stacked(on: lower, startSector: 8).isMisaligned, "and it stays so")
+        let one = QueueLimits().stacked(on: lower, startSector: 1)
+        #expect(!one.isMisaligned && one.alignmentOffset == 3584)
+        #expect(one.stacked(on: lower, startSector: 17) == one, "both lie alike")
+        #expect(try one.validated() == one)
         let big = try limits {
             $0.physicalBlockSize = 65536
             $0.chunkSectors = 8
         }.validated()
         let none = QueueLimits().stacked(on: big, startSector: 0)
+        #expect(try none.validated().isMisaligned, "a disk of it says so")
         #expect(none.chunkSectors == 0 && none.isMisaligned, "a boundary inside a block cannot be kept")
     }
 }

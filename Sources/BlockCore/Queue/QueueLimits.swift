@@ -87,8 +87,11 @@ public struct QueueLimits: Sendable, Codable, Equatable {
         }
         minimumIO = max(minimumIO, physicalBlockSize)
         optimalIO -= optimalIO % physicalBlockSize
-        alignmentOffset &= physicalBlockSize - 1
-        isMisaligned = false
+        // As the kernel's blk_validate_limits: where the blocks lie is known then.
+        if alignmentOffset != 0 {
+            alignmentOffset &= physicalBlockSize - 1
+            isMisaligned = false
+        }
     }
 
     private mutating func validateTransfers() throws(DiskError) {
