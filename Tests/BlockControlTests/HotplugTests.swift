@@ -124,13 +124,18 @@ private func removed(_ disk: Disk) async -> Bool {
     }
 
     @Test func `is ended when it is stopped amid a call`() async throws {
-        try await withHelper(#"echo >>"$here/told"; tail -f /dev/null"#) { rig in
+        // Nobody else ends it within the time that the test waits, and what a failure leaves behind ends by itself.
+        try await withHelper(#"echo >>"$here/told"; sleep 50"#) { rig in
             let disk = try await rig.disk("a")
             try disk.part0.synthesizeEvent("change")
-            while rig.told.isEmpty { await Task.yield() }
-            #expect(rig.registry.events.deliverers > 0)
+            // It may be heard of before the helper knows it.
+            let begun = Instant.now + .seconds(20)
+            while rig.told.isEmpty || !rig.helper.isCalling, Instant.now < begun { await Task.yield() }
+            #expect(rig.told == "\n" && rig.helper.isCalling && rig.registry.events.deliverers > 0)
             rig.helper.stop()
-            while rig.registry.events.deliverers > 0 { await Task.yield() }
+            let ended = Instant.now + .seconds(20)
+            while rig.registry.events.deliverers > 0, Instant.now < ended { await Task.yield() }
+            #expect(rig.registry.events.deliverers == 0 && !rig.helper.isCalling, "it was killed")
             #expect(rig.told == "\n", "and is not called again")
             #expect(rig.log.lines.withLock { $0 } == [])
         }

@@ -48,6 +48,31 @@ import Testing
         for observer in observers + others { observer.cancel() }
     }
 
+    @Test("reach every observer in turn: one that has much to hear keeps nobody waiting for all of it") func turns()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let disk = try await registry.add(HeldDriver(), plain("a"))
+        let event = try #require(allEvents(of: registry).first)
+        var board = EventBoard(capacity: 1000)
+        let (first, second) = (board.addObserver(after: 0), board.addObserver(after: 0))
+        let length = EventBoard.turnLength
+        board.append(Array(repeating: event, count: 2 * length + 8))
+        #expect(board.pump().worker)
+        var turn: EventBoard.Turn?
+        var turns: [(observer: UInt64, count: Int)] = []
+        while board.nextDelivery(&turn).delivery != nil, let observer = turn?.observer {
+            if turns.last?.observer == observer {
+                turns[turns.count - 1].count += 1
+            } else {
+                turns.append((observer, 1))
+            }
+        }
+        #expect(turns.map(\.count) == [length, length, length, length, 8, 8])
+        #expect(Set(turns.prefix(2).map(\.observer)) == [first, second])
+        #expect(await disk.remove().word == "removed")
+    }
+
     @Test("may be answered by adding, opening, removing and ending the observation, all inside the delivery (T72)")
     func callsBack() async throws {
         let registry = DiskRegistry()
@@ -184,6 +209,10 @@ import Testing
                 "ACTION=change", "DEVPATH=/devices/virtual/block/a/a1", "SUBSYSTEM=block", "SYNTH_UUID=\(Self.uuid)",
                 "SYNTH_ARG_A=1", "SYNTH_ARG_bC=xY9",
             ])
+        try disk.deletePartition(partition.partitionNumber)
+        let before = registry.events.last
+        #expect(thrown { () throws(DiskError) in try partition.synthesizeEvent("change") } == 19)
+        #expect(registry.events.last == before, "nothing of a partition behind its end")
         try disk.part0.announceBinding(true, extra: ["PLATTER_EXPORT=nbd"])
         #expect(eventually { heard.withLock { $0.last?.action } == .bind })
         // Nothing is told of a disk behind its end: not while its driver still owes, either.

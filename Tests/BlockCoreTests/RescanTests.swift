@@ -279,10 +279,31 @@ import Testing
         half.close()
         opener.close()
         #expect(await disk.remove().word == "removed")
-        // A late thread of the driver's: it stays 0 (T51).
+    }
+
+    @Test("is 0 from the death on, whatever the device says at its end and later (T51)") func afterDeath() async throws
+    {
+        let registry = DiskRegistry()
+        let driver = GrowingDriver(sectors: 1024)
+        let disk = try await registry.add(driver, plain("pl0"))
+        let seen = Lock<[UInt64]>([])
+        // Dead, and its driver is there still.
+        driver.inStop.withLock {
+            $0 = {
+                driver.become(4096)
+                let isOver = eventually { !disk.isReconfiguring }
+                seen.withLock { $0.append(isOver ? disk.capacity : 1) }
+            }
+        }
+        #expect(await disk.remove().word == "removed")
+        #expect(seen.withLock { $0 } == [0])
+        driver.inStop.withLock { $0 = nil }
+        // A late thread of the driver's.
         let last = registry.events.last
         driver.become(4096)
+        #expect(eventually { !disk.isReconfiguring })
         #expect(disk.capacity == 0 && registry.events.last == last)
+        #expect(allEvents(of: registry).allSatisfy { $0.extra.isEmpty }, "no RESIZE")
     }
 
     @Test("is never torn, and follows what came while another change ran") func storm() async throws {
@@ -368,6 +389,9 @@ final class GrowingDriver: BlockDriver, Sendable {
         return profile
     }
     func submit(_ bio: consuming Bio) { bio.complete(.ok) }
+    /// Called by stop.
+    let inStop = Hook<(@Sendable () -> Void)?>(nil)
+    func stop() { inStop.value?() }
     let refuses = Atomic<Bool>(false)
     func resize(to sectors: UInt64) throws(BlockStatus) {
         if refuses.load(ordering: .relaxed) { throw .noSpace }

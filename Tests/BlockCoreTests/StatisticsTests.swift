@@ -88,12 +88,15 @@ import Testing
         while driver.answerOne() {}
         whole.use { opener in for token in UInt64(6)...8 { opener.submit(.flush, oneSector, data: .none, token: token) }
         }
+        let longEnough = Instant.now + .milliseconds(2)
+        #expect(eventually { Instant.now >= longEnough })
         while driver.answerOne() {}
         #expect(sink.wait(for: 8) && sink.statuses(of: 2) == [.ioError])
         let (all, mine) = (fields(disk.part0), fields(part))
         #expect([all[0], all[2], all[4], all[6], all[8], all[11], all[13]] == [2, 24, 2, 12, 0, 1, 32])
         #expect([mine[0], mine[2], mine[4], mine[6], mine[8], mine[11], mine[13]] == [1, 16, 2, 12, 0, 1, 32])
         #expect(all[15] == 2 && mine[15] == 0, "the first went alone, the others shared one; never of a partition")
+        #expect(all[16] >= 2 && mine[16] == 0 && disk.statistics().flushes.nanoseconds >= 3 * 2_000_000, "their time")
         #expect(disk.statistics().flushes.completed == 3 && disk.errorCounts == [.ioError: 1])
         #expect([all[1], all[5], all[12]] == [0, 0, 0], "nothing is merged")
         whole.close()
@@ -135,6 +138,25 @@ import Testing
         #expect(report?.unflushedBytes == 0 && report?.flush == .done, "what was left out was written all the same")
     }
 
+    @Test("that leave out all that was written leave out none of what a removal must flush (R9)") func leftOut()
+        async throws
+    {
+        for mode in [RemovalMode.safe, .surprise] {
+            let driver = ScriptedDriver(.answer(.ok)) { $0.hasWriteCache = true }
+            let disk = try await registry.add(driver, plain("d0"))
+            #expect(await disk.part0.write("queue/iostats", "0") == 0)
+            let sink = CountingSink()
+            let opener = try disk.part0.open(.readWrite, as: tester, sink: sink)
+            opener.submit(.write, sectors(0, 8), data: ones(8), token: 1)
+            #expect(sink.wait(for: 1) && fields(disk.part0)[4] == 0)
+            opener.close()
+            let report = await disk.remove(mode).report
+            #expect(report?.flush == (mode == .safe ? .done : .skipped))
+            #expect(report?.unflushedBytes == (mode == .safe ? 0 : 4096))
+            #expect(driver.requests.map(\.operation) == (mode == .safe ? [.write, .flush] : [.write]))
+        }
+    }
+
     @Test("busy is the time with something under way, however much overlaps, and never more than has passed")
     func busy() async throws {
         let driver = HeldDriver(behaviour: .hold)
@@ -156,6 +178,8 @@ import Testing
         let to = Instant.now
         for device in [disk.part0, part] {
             let busy = Duration.nanoseconds(Int64(device.statistics().busyNanoseconds))
+            let spent = device.statistics().reads.nanoseconds
+            #expect(spent >= 64 * 38_000_000 && spent == disk.statistics().reads.nanoseconds, "each in full")
             #expect(busy >= .milliseconds(38) && busy <= to - from + .milliseconds(3), "\(device.name) \(busy)")
         }
         #expect(during > 30_000_000, "it moves while something is under way")

@@ -181,6 +181,37 @@ private func raised(_ parker: Parker) async {
         #expect(registry.namesInUse == 0)
     }
 
+    @Test("of a disk that does not answer ends with its deadline, one without a medium at once") func silent()
+        async throws
+    {
+        let registry = DiskRegistry()
+        let driver = HeldDriver(behaviour: .hold)
+        let disk = try await registry.add(driver, plain("pl0"))
+        let end = Lock<Int32?>(nil)
+        let edit = Task.detached {
+            let number = await thrown { () async throws(DiskError) in
+                _ = try await disk.editTable(.make(.gpt, isForced: false), deadline: .milliseconds(20))
+            }
+            end.withLock { $0 = number }
+        }
+        // Before its usual deadline would end it.
+        #expect(eventually(.seconds(8)) { end.withLock { $0 } == 5 })
+        #expect(driver.held == 1, "one read, and nothing was written")
+        driver.set(.answer(.ok))
+        driver.answerAll()
+        await edit.value
+        #expect(await disk.remove().word == "removed")
+        let slot = try await registry.add(CardDriver(), plain("sd0"))
+        for isDryRun in [true, false] {
+            let number = await thrown { () async throws(DiskError) in
+                _ = try await slot.editTable(.make(.gpt, isForced: true), isDryRun: isDryRun)
+            }
+            #expect(number == 123)
+        }
+        #expect(await slot.remove().word == "removed")
+        #expect(registry.namesInUse == 0)
+    }
+
     @Test("on a read-only disk is planned, not done; on one without devices for its table it is done")
     func others() async throws {
         let registry = DiskRegistry()

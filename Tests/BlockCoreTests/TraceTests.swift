@@ -240,6 +240,25 @@ private struct Record: Equatable, CustomStringConvertible {
         #expect(!disk.isTraced)
     }
 
+    @Test("it tells of what is there, and of what comes where nothing was") func tells() async throws {
+        let driver = ScriptedDriver(.answer(.ok))
+        let (disk, _, box) = try await rig(driver)
+        let trace = try disk.trace()
+        let tells = Counter()
+        trace.onData { tells.add() }
+        #expect(tells.value == 1, "when it was begun is there already")
+        box.submit(1)
+        #expect(tells.value == 1, "told, and not taken yet")
+        for round in 2...4 {
+            #expect(!trace.take().isEmpty && trace.take().isEmpty)
+            box.submit(UInt64(round))
+            #expect(tells.value == round)
+        }
+        trace.stop()
+        #expect(tells.value == 5, "and of its end")
+        await end(disk, box)
+    }
+
     @Test("dropped without its end, it is over all the same") func dropped() async throws {
         let driver = ScriptedDriver(.answer(.ok))
         let (disk, _, box) = try await rig(driver)
@@ -286,6 +305,7 @@ private struct Record: Equatable, CustomStringConvertible {
                 "Q W 8+8", "G W 8+8", "D W 8+8", "C W 8+8", "D R 16+1",
             ])
         #expect(try seen(TraceFilter(sectors: 9...16)) == ["Q R 16+1", "G R 16+1", "D R 16+1", "C R 16+1"])
+        #expect(try seen(TraceFilter(sectors: 8...15)) == ["Q W 8+8", "G W 8+8", "D W 8+8", "C W 8+8"])
         #expect(try seen(TraceFilter(process: 76)).isEmpty)
         #expect(try seen(TraceFilter(process: 77)).count == 8)
         await end(disk, box)

@@ -47,6 +47,9 @@ public final class HotplugHelper: Sendable {
         if isLate { observer.cancel() }
     }
 
+    /// Whether a call is under way that ``stop()`` would end: what the tests look at.
+    package var isCalling: Bool { state.withLock { $0.child != nil } }
+
     /// It is not called any more; a call that is under way is ended.
     public func stop() {
         let (observer, child) = state.withLock { state in

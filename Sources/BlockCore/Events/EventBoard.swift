@@ -9,19 +9,19 @@
 /// ```
 /// One worker serves everybody, in turns. Only while it stands still with others in line is a second one started, and so
 /// on: there are never more workers than observers that do not come back, and one.
-struct EventBoard {
+package struct EventBoard {
     /// What is to be done after unlocking.
-    struct Wish: Equatable {
+    package struct Wish: Equatable {
         /// A worker is to be started; it is counted already.
-        var worker = false
+        package var worker = false
         /// ``watched()`` is to be called in a while.
-        var watch = false
+        package var watch = false
     }
 
     /// What a worker does now: whom it serves, and how much of the turn is left.
-    struct Turn: Equatable {
-        let observer: UInt64
-        var left: Int
+    package struct Turn: Equatable {
+        package let observer: UInt64
+        package var left: Int
     }
 
     private struct Cursor {
@@ -44,7 +44,7 @@ struct EventBoard {
     }
 
     /// After so many deliveries the next in line has its turn.
-    static let turnLength = 64
+    package static let turnLength = 64
 
     private let capacity: Int
     private var ring: [DiskEvent] = []
@@ -60,9 +60,9 @@ struct EventBoard {
     private var settlements: [UInt64: Settlement] = [:]
     private var nextSettlement: UInt64 = 1
 
-    init(capacity: Int) { self.capacity = max(capacity, 1) }
+    package init(capacity: Int) { self.capacity = max(capacity, 1) }
 
-    mutating func append(_ events: [DiskEvent]) {
+    package mutating func append(_ events: [DiskEvent]) {
         for var event in events where !event.isSilent {
             event.sequence = next
             next += 1
@@ -72,7 +72,7 @@ struct EventBoard {
         if ring.count > capacity * 2 { ring.removeFirst(ring.count - capacity) }
     }
 
-    mutating func addObserver(after sequence: UInt64?) -> UInt64 {
+    package mutating func addObserver(after sequence: UInt64?) -> UInt64 {
         defer { nextObserver += 1 }
         let from = min(sequence.map { $0 &+ 1 } ?? next, next)
         cursors[nextObserver] = Cursor(next: max(from, 1))
@@ -83,7 +83,7 @@ struct EventBoard {
     mutating func removeObserver(_ id: UInt64) { cursors[id] = nil }
 
     /// Puts everybody in line who has something to hear.
-    mutating func pump() -> Wish {
+    package mutating func pump() -> Wish {
         for (id, cursor) in cursors where cursor.next < next && !cursor.isBusy {
             cursors[id]?.isBusy = true
             line.append(id)
@@ -112,7 +112,7 @@ struct EventBoard {
     }
 
     /// The next thing to deliver, to the observer of the turn; nil: the worker's work is over, and it is counted no more.
-    mutating func nextDelivery(_ turn: inout Turn?) -> (delivery: EventDelivery?, wish: Wish) {
+    package mutating func nextDelivery(_ turn: inout Turn?) -> (delivery: EventDelivery?, wish: Wish) {
         while true {
             if var current = turn {
                 cursors[current.observer]?.isInside = false

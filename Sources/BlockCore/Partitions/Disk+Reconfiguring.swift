@@ -36,6 +36,9 @@ extension Disk {
         return DiskError(errno: DiskError.busy, disk: name, sequence: sequence, reason: "\(name) is being removed")
     }
 
+    /// Whether a verb or the disk's own work runs: what the tests look at.
+    package var isReconfiguring: Bool { state.withLock { $0.reconfiguration.isRunning } }
+
     /// A verb is over; what came meanwhile is done now.
     func endReconfiguring() {
         let (hasWork, turns) = state.withLock { state in

@@ -88,8 +88,8 @@ final class TraceWriter: Sendable {
                 state.untold += 1
                 return nil
             }
+            // What was lost is told of by now: there is room again only where somebody has taken it all.
             let wasEmpty = state.words.isEmpty
-            if state.untold > 0 { Self.tellOfLoss(device, &state) }
             if let name = process?.program, state.named.count < 4096, state.named.insert(record.process).inserted {
                 let bytes = Array(name.utf8.prefix(15))
                 let words = TraceRecord.words(of: bytes + Array(repeating: 0, count: 16 - bytes.count))
