@@ -27,6 +27,7 @@ final class Answers: BioSink {
         }
     }
 
+    func isAnswered(_ token: UInt64) -> Bool { answers.withLock { $0[token] != nil } }
     var count: Int { answers.withLock { $0.values.reduce(0) { $0 + $1.count } } }
     /// Whether nobody was answered twice.
     var isOnceEach: Bool { answers.withLock { $0.values.allSatisfy { $0.count == 1 } } }

@@ -160,4 +160,14 @@ test_exports_bind() {
     stop_daemon
 }
 
+# Proxies end streams on which nothing comes for a minute: a comment comes before that.
+test_a_stream_on_which_nothing_happens_shows_signs_of_life() {
+    need curl
+    start_daemon
+    background curl -sN --unix-socket "$PLATTER_SOCKET" http://localhost/v1/events
+    wait_for 40 'a sign of life' grep -q '^: alive$' "$child_log"
+    kill "$child"
+    stop_daemon
+}
+
 main "$@"

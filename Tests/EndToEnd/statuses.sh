@@ -125,4 +125,29 @@ test_77_is_not_permitted() {
     one_line
 }
 
+# The mode of the socket is one bar, and who asks is the other: where everybody may connect, only the owner is answered.
+test_77_is_for_another_user_whatever_the_mode_of_the_socket() {
+    need_root
+    need setpriv curl
+    local everybody
+    everybody=$(mktemp -d "${TMPDIR:-/tmp}/pl.XXXXXX")
+    at_end+=("rm -rf '$everybody'")
+    chmod 755 "$everybody"
+    export PLATTER_SOCKET=$everybody/control.sock
+    start_daemon ram name=pl0 size=16M
+    cp "$PLATTER" "$everybody/platter"
+    chmod 666 "$PLATTER_SOCKET"
+    local other=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
+    "${other[@]}" "$everybody/platter" --version >/dev/null 2>&1 || skip 'another user cannot run the program here'
+    local ask=(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$PLATTER_SOCKET")
+    equal "$("${ask[@]}" http://localhost/v1/disks)" 200 'the status for root'
+    equal "$("${other[@]}" "${ask[@]}" http://localhost/v1/disks)" 403 'the status for another user'
+    equal "$("${other[@]}" "${ask[@]}" -X POST http://localhost/v1/disks/pl0/remove)" 403 'the status of a removal'
+    expect 77 "${other[@]}" "$everybody/platter" list
+    says 'the daemon belongs to user 0; user 65534 may not use it'
+    one_line
+    expect 0 platter show pl0
+    stop_daemon
+}
+
 main "$@"

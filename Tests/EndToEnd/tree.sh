@@ -299,9 +299,11 @@ test_a_thousand_disks_in_two_seconds() {
     for _ in {1..1000}; do printf '[[disk]]\ndriver = "null"\nsize = "1M"\npartscan = false\n'; done >"$config"
     start_tree
     local best=99999 least=99999 started took used TIMEFORMAT='%U %S'
-    # The best of a few: the machine may be busy. Then what both have worked says more than the clock.
-    for _ in {1..6}; do
-        ((best >= 2000)) || break
+    # What it costs, not whether it can be done once: a look to warm up, then five that all count. What else the machine
+    # does only adds to a look, so the least of five is the cost. Where it never has the machine for itself, the time of
+    # the processors that both have used is: that does not grow with the wait for one.
+    expect 0 lsblk --sysroot "$tree" -n
+    for _ in {1..5}; do
         started=$(now_ms) used=$(worked_ms "$daemon_pid")
         { time lsblk --sysroot "$tree" -n >"$dir/out"; } 2>"$dir/time"
         took=$(($(now_ms) - started))
@@ -310,8 +312,8 @@ test_a_thousand_disks_in_two_seconds() {
         ((used >= least)) || least=$used
         equal "$(wc -l <"$dir/out")" 1000 'disks'
     done
-    printf 'lsblk of 1000 disks: %s ms, %s ms of processor\n' "$best" "$least"
-    ((best < 2000 || least < 2000)) || fail "lsblk took $best ms, and $least ms of processor"
+    printf 'lsblk of 1000 disks, the least of five: %s ms, %s ms of processor\n' "$best" "$least"
+    ((best < 2000 || least < 2000)) || fail "lsblk costs $best ms, and $least ms of processor"
     stop_daemon
 }
 # What a process has used of the processors.
