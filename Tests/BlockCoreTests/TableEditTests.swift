@@ -181,6 +181,35 @@ private func raised(_ parker: Parker) async {
         #expect(registry.namesInUse == 0)
     }
 
+    @Test("with a name that would end a line is told of on one") func lines() async throws {
+        let disk = try await Self.disk(DiskRegistry(), EditedDriver())
+        _ = try await disk.editTable(.rename(1, "x\nACTION=remove\u{1B}[31m\u{85}"))
+        let partition = try #require(disk.partitions.first)
+        #expect(try partition.readAttribute("uevent").contains("\nPARTNAME=x!ACTION=remove![31m!\n"))
+        #expect(await disk.remove().word == "removed")
+    }
+
+    @Test("of a frozen disk, and a look at its table, say that it is frozen, not that its driver is silent")
+    func frozen() async throws {
+        let disk = try await DiskRegistry().add(HeldDriver(behaviour: .answer(.ok)), plain("pl0"))
+        try await disk.freeze(deadline: .seconds(10))
+        let soon = Duration.milliseconds(20)
+        let refusals = [
+            await refusal { () async throws(DiskError) in
+                _ = try await disk.editTable(.make(.gpt, isForced: false), deadline: soon)
+            },
+            await refusal { () async throws(DiskError) in
+                _ = try await disk.scanTable(options: PartitionScanOptions(), deadline: soon)
+            },
+            await refusal { () async throws(DiskError) in _ = try await disk.rescan(deadline: soon) },
+        ]
+        for refusal in refusals {
+            #expect(refusal?.errno == 16 && refusal?.reason.contains("'platter thaw pl0'") == true, "\(refusal as Any)")
+        }
+        try disk.thaw()
+        #expect(await disk.remove().word == "removed")
+    }
+
     @Test("of a disk that does not answer ends with its deadline, one without a medium at once") func silent()
         async throws
     {
@@ -227,5 +256,14 @@ private func raised(_ parker: Parker) async {
         #expect(await readOnly.remove().word == "removed")
         #expect(await hidden.remove().word == "removed")
         #expect(registry.namesInUse == 0)
+    }
+}
+
+private func refusal(_ work: () async throws(DiskError) -> Void) async -> DiskError? {
+    do throws(DiskError) {
+        try await work()
+        return nil
+    } catch {
+        return error
     }
 }

@@ -166,6 +166,7 @@ import Testing
         #expect(try client.read(136, 8).isAll(7))
         #expect(disk.lifeState == .live && disk.uppers.isEmpty)
         #expect(disk.lowers.map(\.name) == ["a", "b"], "the dead one is still held, and its name free")
+        #expect(disk.part0.lowerNames == ["b"], "whoever has the name next is not what it stands on")
         _ = try await disks.add("ram", "name=a", "size=32k")
         #expect(try client.run(.writeZeroes, 0, 8) == .ioError)
         #expect(await b.remove(.surprise).isRemoved)

@@ -62,7 +62,7 @@ test_the_bottom_is_pulled_under_load() {
     # A part of the top is gone; the rest of it lives.
     is_state top live || fail 'top went with a part of what it stands on'
     expect 0 platter show low
-    says 'stands on     a b'
+    says 'stands on     b' 'note          a is gone'
     wait_for 10 'fio ends with its errors' is_ended "$child"
     ended 5 "$child"
     ((status != 0)) || fail 'fio met no error'

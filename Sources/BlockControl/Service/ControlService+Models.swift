@@ -21,9 +21,9 @@ extension ControlService {
             type: device.partitionNumber > 0 ? "part" : "disk", diskseq: disk.sequence, state: disk.stateWord,
             driver: disk.driverName, openers: openers.count { $0.device == device.name },
             uppers: device.uppers.map(\.name),
-            lowers: device.partitionNumber == 0 ? disk.lowers.map(\.name) : [])
+            lowers: device.lowerNames)
         // As lsblk has it: what stands on others is named by what makes it.
-        if !model.lowers.isEmpty { model.type = disk.driverName }
+        if device.partitionNumber == 0, !disk.lowers.isEmpty { model.type = disk.driverName }
         model.removable = disk.isRemovable
         if device.partitionNumber > 0 {
             model.start = device.start

@@ -161,6 +161,9 @@ extension BlockDevice {
     /// The disks that stand on it, by name: the links in its `holders` directory.
     public var holderNames: [String] { uppers.compactMap { $0.disk?.name } }
 
-    /// What its disk stands on, by name: the links in its `slaves` directory. A partition has none.
-    public var lowerNames: [String] { partitionNumber == 0 ? disk.lowers.map(\.name) : [] }
+    /// What its disk stands on, by name: the links in its `slaves` directory. A partition has none. What is gone is left
+    /// out: its name may be another disk's by now.
+    public var lowerNames: [String] {
+        partitionNumber == 0 ? disk.lowers.filter { !$0.disk.isDead }.map(\.name) : []
+    }
 }

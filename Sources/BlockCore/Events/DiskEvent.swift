@@ -71,9 +71,23 @@ public struct DiskEvent: Sendable, Codable, Equatable {
         if let group = node?.group { all.append(("DEVGID", String(group))) }
         all += [("DEVTYPE", deviceType), ("DISKSEQ", String(diskSequence))]
         if let partition { all.append(("PARTN", String(partition))) }
-        if let partitionName, !partitionName.isEmpty { all.append(("PARTNAME", partitionName)) }
+        if let partitionName, !partitionName.isEmpty { all.append(("PARTNAME", onOneLine(partitionName))) }
         if let partitionUUID { all.append(("PARTUUID", partitionUUID)) }
         all.append(("SEQNUM", String(sequence)))
         return all.map { (key: $0.0, value: $0.1) }
+    }
+}
+
+/// A text from a disk, which may say anything: what would end the line, or move a terminal's cursor, is `!`, as in Linux.
+private func onOneLine(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl ? "!" : $0 }))
+}
+
+extension Unicode.Scalar {
+    private static let lineSeparators: ClosedRange<UInt32> = 0x2028...0x2029
+
+    /// Whether it is no letter but an order: C0, C1, delete, and what separates lines.
+    fileprivate var isControl: Bool {
+        value < 0x20 || (0x7F...0x9F).contains(value) || Self.lineSeparators.contains(value)
     }
 }

@@ -180,8 +180,8 @@ extension Disk {
         if queue.gate.isDead { throw goneError() }
         if read.timedOut {
             throw DiskError(
-                errno: DiskError.ioError, disk: name, sequence: sequence,
-                reason: "the partition table of \(name) could not be read in time: its driver does not answer")
+                errno: silence.errno, disk: name, sequence: sequence,
+                reason: "the partition table of \(name) could not be read in time: \(silence.reason)")
         }
         if let failure = read.result.error {
             throw DiskError(

@@ -4,6 +4,13 @@ public import BlockPartitions
 internal import BlockSystem
 
 extension Disk {
+    /// Why nothing came in time: a frozen disk is no silent driver.
+    var silence: (reason: String, errno: Int32) {
+        freezeDepth > 0
+            ? ("it is frozen: 'platter thaw \(name)' lets it go on", DiskError.busy)
+            : ("its driver does not answer", DiskError.ioError)
+    }
+
     /// Reads the partition table that is on the disk now, and changes nothing.
     ///
     /// - Throws: EIO when it cannot be read by the deadline, ENODEV when the disk is gone.
@@ -24,8 +31,8 @@ extension Disk {
             let scan = scanPartitions(&reader, options: options)
             if reader.hasTimedOut {
                 throw DiskError(
-                    errno: DiskError.ioError, disk: name, sequence: sequence,
-                    reason: "the partition table of \(name) could not be read in time: its driver does not answer")
+                    errno: silence.errno, disk: name, sequence: sequence,
+                    reason: "the partition table of \(name) could not be read in time: \(silence.reason)")
             }
             if let failure = scan.error {
                 throw DiskError(

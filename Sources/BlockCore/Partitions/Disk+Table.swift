@@ -54,7 +54,7 @@ extension Disk {
             change = try edit.change(on: &device, shape: shape, using: &generator)
         } catch {
             if queue.gate.isDead { throw goneError() }
-            if device.hasTimedOut { throw unwritten("its driver does not answer", DiskError.ioError) }
+            if device.hasTimedOut { throw unwritten(silence.reason, silence.errno) }
             throw unwritten(error.reason, error.isNoRoom ? 28 : DiskError.invalid)
         }
         let makesDevices = deviceLimit > 1 && state.withLock { $0.scansPartitions }

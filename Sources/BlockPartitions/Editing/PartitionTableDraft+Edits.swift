@@ -297,6 +297,8 @@ extension PartitionTableDraft {
             var one = old
             one.type = PartitionTypes.converted(old.type)
             one.uuid = randomGUID(using: &generator)
+            // What an MBR's active partition is to a BIOS.
+            one.attributes = old.isBootable ? 4 : 0
             one.isBootable = false
             return one
         }

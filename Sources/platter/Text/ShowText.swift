@@ -6,7 +6,7 @@ extension DiskDetail {
     /// What `show` prints.
     var text: String {
         var lines: [String] = []
-        func fact(_ name: String, _ value: String) { lines.append(name.padded(to: 14) + value) }
+        func fact(_ name: String, _ value: String) { lines.append(name.padded(to: 14) + value.printable) }
         fact("name", device.name)
         fact("type", device.type == "part" ? "partition" : device.type)
         fact("number", device.majMin)

@@ -189,6 +189,14 @@ struct ScriptTests {
         #expect(edited.disk.scan().tableID == "12345678")
     }
 
+    @Test func `is bootable as a GPT where it was as an MBR`() throws {
+        var edited = EditedDisk()
+        try edited.edit(.apply("label: dos\n2048,2048,L\n4096,2048,L,*\n"))
+        try edited.edit(.convertToGPT)
+        #expect(edited.disk.scan().table == .gpt)
+        #expect(edited.disk.scan().entries.map(\.attributes) == [0, 4])
+    }
+
     @Test func `gives names, identities and attributes of a GPT, and its usable blocks`() throws {
         var edited = EditedDisk()
         try edited.edit(
