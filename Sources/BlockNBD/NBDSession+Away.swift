@@ -7,15 +7,33 @@ internal import Synchronization
 /// Whether a session is away: its thread was in a driver that did not come back, and the loop went on without it.
 final class NBDAway: Sendable {
     private let flag = Atomic<Bool>(false)
+    /// What the loop must know of a session that it leaves: its own fields belong to the thread that strayed, which may
+    /// be back in them already.
+    private struct Facts: Sendable {
+        var registration: Registration?
+        var disk: Disk?
+    }
+    private let facts = Lock(Facts())
     /// Where a session that is away is connected. Under a lock, so that nobody cuts a descriptor that was reused.
     private let connection = Lock<Registration?>(nil)
 
     /// Written by the reactor's thread alone; a thread that strayed may see it late.
     var isAway: Bool { flag.load(ordering: .relaxed) }
 
-    func leave(_ registration: Registration?) {
-        connection.withLock { $0 = registration }
+    /// Before the first call that may go astray.
+    func prepare(_ registration: Registration?, _ disk: Disk?) {
+        facts.withLock { $0 = Facts(registration: registration, disk: disk) }
+    }
+
+    /// At the end of the session: nothing of it is kept.
+    func forget() { facts.withLock { $0 = Facts() } }
+
+    /// - Returns: the disk in whose driver the thread is.
+    func leave() -> Disk? {
+        let facts = facts.withLock { $0 }
+        connection.withLock { $0 = facts.registration }
         flag.store(true, ordering: .relaxed)
+        return facts.disk
     }
 
     func comeBack() {
@@ -43,10 +61,9 @@ extension NBDSession {
     var isStray: Bool { Reactor.currentIdentity != home }
 
     func strayed(from reactor: Reactor) {
-        away.leave(flow.value.registration)
+        let disk = away.leave()
         workspace.retire(for: self)
-        // Only read by both threads: the opener does not change while the driver is in it.
-        flow.value.opener?.device.disk.driverStrayed()
+        disk?.driverStrayed()
         // The disk may have died before anybody could know that the session is away.
         if hasNews.contains(.died) { away.cut() }
     }

@@ -170,6 +170,7 @@ extension NBDSession {
         guard flow.value.opener != nil else { return finish("an export without a device") }
         if let deadline = greeting.value.deadline.take() { workspace.reactor.cancel(deadline) }
         greeting.value.phase = .transmission
+        away.prepare(flow.value.registration, flow.value.opener?.device.disk)
         flow.value.isReadOnly = flow.value.opener?.mode.contains(.write) != true
         if flow.value.agreement.framing == .extended { flow.value.headSize = NBDWire.extendedRequestSize }
         switch flow.value.agreement.framing {

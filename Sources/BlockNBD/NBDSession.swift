@@ -192,6 +192,7 @@ final class NBDSession: ReactorHandler, ReactorTask, ReactorGuest, BioSink, Open
     func end(_ reason: String) {
         let wasServing = greeting.value.phase == .transmission
         greeting.value.phase = .closed
+        away.forget()
         if let deadline = greeting.value.deadline.take() { workspace.reactor.cancel(deadline) }
         // Before the close: the number may belong to another connection a moment later.
         if let registration = flow.value.registration.take() { workspace.reactor.forget(registration) }
