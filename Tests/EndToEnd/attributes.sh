@@ -85,7 +85,7 @@ test_list_draws_a_stack_as_lsblk_does() {
     printf 'label: gpt\n2048,20480\n24576,8192\n' | sfdisk -q "$dir/image"
     mkdir "$dir/tree"
     start_daemon --mount "$dir/tree"
-    at_end+=('umount -l "$dir/tree" 2>/dev/null')
+    at_end+=("umount -l '$dir/tree' 2>/dev/null")
     expect 0 platter add file path="$dir/image" name=pl0
     expect 0 platter add null name=big size=3T
     expect 0 platter add linear lower=pl0p1 name=mid
