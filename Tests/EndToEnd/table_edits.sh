@@ -187,9 +187,11 @@ test_a_file_that_a_disk_stands_on_is_not_edited_behind_its_back() {
     start_daemon file name=pl0 path="$dir/disk.img"
     expect 75 platter partition create "$dir/disk.img" --size 1M
     says 'is in use by this machine'
-    expect 0 platter partition create "$dir/disk.img" --size 1M --dry-run
+    expect 75 platter partition create "$dir/disk.img" --size 1M --dry-run
+    says 'is in use by this machine'
     expect 0 platter partition create pl0 --size 1M
     stop_daemon
+    expect 0 platter partition create "$dir/disk.img" --size 2M --dry-run
     expect 0 platter partition create "$dir/disk.img" --size 2M
     equal "$(places "$dir/disk.img")" '1:2048+2048 2:4096+4096 ' 'the table'
 }

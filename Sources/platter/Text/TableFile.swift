@@ -18,12 +18,15 @@ struct TableFile {
         self.isDryRun = isDryRun
         do throws(SystemError) {
             source = try FilePartitionSource(path: path, blockSize: blockSize)
-            var mode: DiskFile.Mode = isDryRun ? [] : [.write]
             // A block device that the kernel itself uses must not be written behind its back.
-            if HostFile.status(path)?.kind == .blockDevice, !isDryRun { mode.insert(.exclusive) }
-            file = try DiskFile.open(path, mode)
+            let isDevice = HostFile.status(path)?.kind == .blockDevice
+            let exclusive: DiskFile.Mode = isDevice ? [.exclusive] : []
+            // A dry run is refused as the edit would be. Only a lock for writing meets every other; who may not write the
+            // file may look all the same, and a device that was open for writing is scanned anew by the machine.
+            let writes = isDevice ? !isDryRun : !isDryRun || HostFile.isReadableAndWritable(path)
+            file = try DiskFile.open(path, writes ? exclusive.union(.write) : exclusive)
             facts = try file.facts()
-            if !isDryRun { try Self.lock(file) }
+            if writes { try Self.lock(file) }
         } catch {
             switch error.name {
             case "EBUSY", "EAGAIN":
