@@ -7,31 +7,19 @@ import Testing
 @testable import BlockTree
 
 @Suite struct `A device file that is closed` {
-    private func file(_ disk: Disk, _ channel: FuseChannel) throws -> DeviceFile {
-        let file = DeviceFile(disk.part0, isWritable: true, channel, limits: DiskLine.Limits(requests: 1000))
-        try file.open(as: OpenerIdentity(kind: "fuse"), noDelay: false)
-        return file
-    }
-
-    private func payload(_ count: Int) throws -> IOBuffer {
-        let buffer = try IOBuffer(count: count)
-        buffer.memory.zero()
-        return buffer
-    }
-
     @Test func `gives up its place in the line with what was never submitted`() async throws {
         let kernel = try FakeKernel()
         let driver = TreeDriver()
         let disk = try await kernel.add(driver)
-        let first = try file(disk, kernel.session.channel)
-        let second = try file(disk, kernel.session.channel)
+        let first = try deviceFile(disk, kernel.session.channel)
+        let second = try deviceFile(disk, kernel.session.channel)
         driver.keep()
         // As many as the opener has slots: the write has its place in the line, and waits for a slot.
         let reads = (0..<128).map { UInt64(1000 + $0 * 2) }
         for unique in reads { first.read(unique, at: 4096, 512) }
         #expect(driver.keptCount == 128)
-        first.write(100, at: 0, try payload(512), count: 512, durable: false)
-        second.write(102, at: 100, try payload(1), count: 1, durable: false)
+        first.write(100, at: 0, try zeroes(512), count: 512, durable: false)
+        second.write(102, at: 100, try zeroes(1), count: 1, durable: false)
         #expect(driver.keptCount == 128, "a part waits for the write")
         first.close()
         #expect(driver.keptCount == 129, "which will never be")
@@ -49,11 +37,11 @@ import Testing
         let driver = TreeDriver()
         let disk = try await kernel.add(driver)
         let line = DiskLine.line(of: disk)
-        let files = try (0..<3).map { _ in try file(disk, kernel.session.channel) }
+        let files = try (0..<3).map { _ in try deviceFile(disk, kernel.session.channel) }
         driver.keep()
-        files[0].write(100, at: 0, try payload(1), count: 1, durable: false)
-        files[1].write(102, at: 0, try payload(512), count: 512, durable: false)
-        files[2].write(104, at: 1, try payload(1), count: 1, durable: false)
+        files[0].write(100, at: 0, try zeroes(1), count: 1, durable: false)
+        files[1].write(102, at: 0, try zeroes(512), count: 512, durable: false)
+        files[2].write(104, at: 1, try zeroes(1), count: 1, durable: false)
         #expect(driver.keptCount == 1)
         files[1].close()
         files[1].read(106, at: 0, 512)
@@ -75,7 +63,7 @@ import Testing
         let driver = TreeDriver()
         let disk = try await kernel.add(driver)
         let line = DiskLine.line(of: disk)
-        let file = try file(disk, kernel.session.channel)
+        let file = try deviceFile(disk, kernel.session.channel)
         driver.keep()
         let reads = (0..<129).map { UInt64(1000 + $0 * 2) }
         for unique in reads { file.read(unique, at: 4096, 512) }

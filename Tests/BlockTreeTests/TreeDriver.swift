@@ -4,6 +4,8 @@ import BlockCore
 import BlockSystem
 import Synchronization
 
+@testable import BlockTree
+
 /// A disk in memory that can be told to keep what it gets, to hang in an open, and to tell what it was asked.
 final class TreeDriver: BlockDriver {
     let capacity: UInt64
@@ -111,4 +113,21 @@ extension FakeKernel {
         change(&options)
         return try await registry.add(driver, options)
     }
+}
+
+/// An open file of a disk, without a kernel that asks for it.
+func deviceFile(
+    _ disk: Disk, _ channel: FuseChannel, requests: Int = 1000, payload: Int = 1 << 20
+) throws -> DeviceFile {
+    let limits = DiskLine.Limits(requests: requests, payload: payload)
+    let file = DeviceFile(disk.part0, isWritable: true, channel, limits: limits)
+    try file.open(as: OpenerIdentity(kind: "fuse"), noDelay: false)
+    return file
+}
+
+/// What is to be written.
+func zeroes(_ count: Int) throws -> IOBuffer {
+    let buffer = try IOBuffer(count: count)
+    buffer.memory.zero()
+    return buffer
 }

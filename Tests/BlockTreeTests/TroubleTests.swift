@@ -179,31 +179,16 @@ import TestSupport
 }
 
 @Suite struct `A device file in trouble` {
-    private func file(_ disk: Disk, _ channel: FuseChannel, requests: Int = 64, payload: Int = 1 << 20) throws
-        -> DeviceFile
-    {
-        let limits = DiskLine.Limits(requests: requests, payload: payload)
-        let file = DeviceFile(disk.part0, isWritable: true, channel, limits: limits)
-        try file.open(as: OpenerIdentity(kind: "fuse"), noDelay: false)
-        return file
-    }
-
-    private func payload(_ count: Int) throws -> IOBuffer {
-        let buffer = try IOBuffer(count: count)
-        buffer.memory.zero()
-        return buffer
-    }
-
     @Test func `keeps others out of its blocks, until the driver has answered what was closed`() async throws {
         let kernel = try FakeKernel()
         let driver = TreeDriver()
         let disk = try await kernel.add(driver)
-        let first = try file(disk, kernel.session.channel)
-        let second = try file(disk, kernel.session.channel)
+        let first = try deviceFile(disk, kernel.session.channel)
+        let second = try deviceFile(disk, kernel.session.channel)
         driver.keep()
-        first.write(100, at: 0, try payload(512), count: 512, durable: false)
+        first.write(100, at: 0, try zeroes(512), count: 512, durable: false)
         first.close()
-        second.write(102, at: 100, try payload(1), count: 1, durable: false)
+        second.write(102, at: 100, try zeroes(1), count: 1, durable: false)
         #expect(driver.keptCount == 1, "a part waits for the write, closed or not")
         #expect(disk.openers.count == 2)
         driver.letGo()
@@ -221,17 +206,17 @@ import TestSupport
         let disk = try await kernel.add(driver)
         let line = DiskLine.line(of: disk)
         // Of all files of the disk: a write keeps whole pages.
-        let file = try file(disk, kernel.session.channel, payload: 8192)
-        let other = try self.file(disk, kernel.session.channel, payload: 8192)
+        let file = try deviceFile(disk, kernel.session.channel, payload: 8192)
+        let other = try deviceFile(disk, kernel.session.channel, payload: 8192)
         driver.keep()
-        file.write(100, at: 0, try payload(512), count: 512, durable: false)
-        other.write(102, at: 0, try payload(512), count: 512, durable: false)
-        other.write(104, at: 0, try payload(512), count: 512, durable: false)
+        file.write(100, at: 0, try zeroes(512), count: 512, durable: false)
+        other.write(102, at: 0, try zeroes(512), count: 512, durable: false)
+        other.write(104, at: 0, try zeroes(512), count: 512, durable: false)
         #expect(kernel.reply(104)?.error == FuseErrno.tryAgain)
         driver.letGo()
         for unique: UInt64 in [100, 102] { #expect(kernel.reply(unique)?.error == 0) }
         // The room of what is answered is free again.
-        file.write(106, at: 0, try payload(8192), count: 8192, durable: false)
+        file.write(106, at: 0, try zeroes(8192), count: 8192, durable: false)
         #expect(kernel.reply(106)?.error == 0)
         #expect(eventually { line.isEmpty })
         file.close()
@@ -245,11 +230,11 @@ import TestSupport
         let driver = TreeDriver()
         let disk = try await kernel.add(driver)
         let line = DiskLine.line(of: disk)
-        let file = try file(disk, kernel.session.channel, requests: 3)
+        let file = try deviceFile(disk, kernel.session.channel, requests: 3)
         driver.keep()
         file.read(100, at: 0, 512)
         file.flush(102)
-        file.write(104, at: 0, try payload(512), count: 512, durable: false)
+        file.write(104, at: 0, try zeroes(512), count: 512, durable: false)
         file.read(106, at: 0, 512)
         #expect(kernel.reply(106)?.error == FuseErrno.tryAgain)
         #expect(file.giveUp(100))
@@ -299,7 +284,7 @@ import TestSupport
         let kernel = try FakeKernel()
         let driver = TreeDriver { $0.timeout = .milliseconds(20) }
         let disk = try await kernel.add(driver)
-        let file = try file(disk, kernel.session.channel, requests: 1000)
+        let file = try deviceFile(disk, kernel.session.channel, requests: 1000)
         driver.keep()
         // More than the opener has slots, each when the one before it has been given up.
         for round: UInt64 in 0..<3 {
