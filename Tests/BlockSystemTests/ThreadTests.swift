@@ -5,6 +5,51 @@ import Glibc
 import Synchronization
 import Testing
 
+@Suite("A thread that is joined") struct JoinTests {
+    private final class Held: Sendable {
+        let gone: Parker
+        init(_ gone: Parker) { self.gone = gone }
+        deinit { gone.raise() }
+    }
+
+    @Test("has let go of what its body held, whoever waits") func joined() throws {
+        let (goOn, gone) = (Parker(), Parker())
+        let before = WorkerThread.running.value
+        let (ended, sawItGone) = (Counter(), Counter())
+        let thread = try WorkerThread.start(name: "pl-test") { [held = Held(gone)] in
+            withExtendedLifetime(held) { _ = goOn.wait() }
+        }
+        let joiners = try (0..<3).map { _ in
+            try WorkerThread.start(name: "pl-joiner") {
+                thread.join()
+                if gone.isRaised { sawItGone.add() }
+                ended.add()
+            }
+        }
+        #expect(ended.value == 0 && !gone.isRaised)
+        goOn.raise()
+        for joiner in joiners { joiner.join() }
+        #expect(ended.value == 3 && sawItGone.value == 3)
+        thread.join()
+        #expect(WorkerThread.running.value <= before)
+    }
+
+    @Test("does not wait for itself") func itself() throws {
+        let own = Lock<WorkerThread?>(nil)
+        let (goOn, returned) = (Parker(), Parker())
+        let thread = try WorkerThread.start(name: "pl-test") {
+            goOn.wait()
+            own.withLock { $0 }?.join()
+            returned.raise()
+        }
+        own.withLock { $0 = thread }
+        goOn.raise()
+        #expect(returned.wait(until: Instant.now + .seconds(30)))
+        thread.join()
+        own.withLock { $0 = nil }
+    }
+}
+
 #if DEBUG
     @Suite("A process that can make no threads", .serialized) struct ThreadTests {
         @Test("runs what is detached on its spare thread, in order, never on the caller") func spare() {

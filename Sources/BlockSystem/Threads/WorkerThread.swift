@@ -5,15 +5,17 @@ internal import Glibc
 internal import Synchronization
 
 /// A named thread of ours. It owns gate stripes while it runs, so that its I/O counts without a locked instruction.
-public final class WorkerThread: @unchecked Sendable {
-    // SAFETY: `handle` is written once before anybody else has self; `joined` is behind its lock.
-    private var handle: pthread_t = 0
-    private let joined = Lock(false)
+///
+/// All are made detached, and ``join()`` waits for a flag that a thread puts up as the last thing it does. The address
+/// sanitizer never forgets a thread that could be joined, and takes a later thread to which the kernel gives the same
+/// number for it: what only that one's stack refers to is a leak, then.
+public final class WorkerThread: Sendable {
+    /// That of the thread while `ended` is down, then perhaps another's.
+    private let handle: pthread_t
+    private let ended: Parker
 
     /// Threads of this kind that are running now: what the tests hold against a baseline.
     public static let running = Counter()
-
-    private init() {}
 
     /// Starts a thread that runs `body` and ends.
     ///
@@ -22,26 +24,28 @@ public final class WorkerThread: @unchecked Sendable {
     public static func start(
         name: String, _ body: @escaping @Sendable () -> Void
     ) throws(SystemError) -> WorkerThread {
-        try start(name: name, isCounted: true, body)
+        try WorkerThread(ThreadStart(name: name, isCounted: true, body: body))
     }
 
-    /// - Parameter isCounted: false for what lives as long as the process, which no baseline is to see.
-    fileprivate static func start(
-        name: String, isCounted: Bool, _ body: @escaping @Sendable () -> Void
-    ) throws(SystemError) -> WorkerThread {
+    fileprivate init(_ start: ThreadStart) throws(SystemError) {
         #if DEBUG
-            if ThreadHooks.refuses(name) { throw SystemError(errno: EAGAIN) }
+            if ThreadHooks.refuses(start.name) { throw SystemError(errno: EAGAIN) }
         #endif
-        let thread = WorkerThread()
-        let start = Unmanaged.passRetained(ThreadStart(name: name, isCounted: isCounted, body: body))
-        if isCounted { running.add(1) }
-        let result = pthread_create(&thread.handle, nil, threadMain, start.toOpaque())
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        let argument = Unmanaged.passRetained(start)
+        if start.isCounted { Self.running.add(1) }
+        var handle: pthread_t = 0
+        let result = pthread_create(&handle, &attributes, threadMain, argument.toOpaque())
         guard result == 0 else {
-            if isCounted { running.add(-1) }
-            start.release()
+            if start.isCounted { Self.running.add(-1) }
+            argument.release()
             throw SystemError(errno: result)
         }
-        return thread
+        self.handle = handle
+        ended = start.ended
     }
 
     /// Makes sure that there is the spare thread which ``detach(name:_:)`` falls back on. Cheap after the first time.
@@ -58,36 +62,20 @@ public final class WorkerThread: @unchecked Sendable {
         // Before the first failure, not upon it: then there would be no thread for the spare one either.
         SpareThread.shared.prepare()
         do throws(SystemError) {
-            try start(name: name, isCounted: true, body).letGo()
+            _ = try start(name: name, body)
             SpareThread.shared.help()
         } catch {
             if !SpareThread.shared.take(body) { body() }
         }
     }
 
-    /// Nobody will join it.
-    fileprivate func letGo() {
-        joined.withLock { $0 = true }
-        pthread_detach(handle)
-    }
-
-    /// Waits until the thread has ended. Only the first call waits; from the thread itself it lets the thread go instead.
+    /// Waits until the body has returned, and all that it held is let go. The kernel may count the thread a moment longer.
+    ///
+    /// From the thread itself it does nothing: nobody can wait for his own end.
     public func join() {
-        let first = joined.withLock { joined in
-            defer { joined = true }
-            return !joined
-        }
-        guard first else { return }
-        if pthread_equal(handle, pthread_self()) != 0 {
-            pthread_detach(handle)
-        } else {
-            pthread_join(handle, nil)
-        }
-    }
-
-    deinit {
-        let abandoned = joined.withLock { !$0 }
-        if abandoned, handle != 0 { pthread_detach(handle) }
+        // A thread that has not ended has its number to itself.
+        if !ended.isRaised, pthread_equal(handle, pthread_self()) != 0 { return }
+        ended.wait()
     }
 }
 
@@ -118,13 +106,14 @@ private final class SpareThread: Sendable {
         return starting.withLock { _ in
             if isThere.load(ordering: .acquiring) { return true }
             do throws(SystemError) {
-                try WorkerThread.start(name: "pl-spare", isCounted: false) { [self] in
+                let spare = ThreadStart(name: "pl-spare", isCounted: false) { [self] in
                     while true {
                         let heard = bell.value
                         runAll()
                         bell.wait(after: heard)
                     }
-                }.letGo()
+                }
+                _ = try WorkerThread(spare)
                 isThere.store(true, ordering: .releasing)
                 return true
             } catch {
@@ -152,10 +141,10 @@ private final class SpareThread: Sendable {
         }
         guard isNeeded else { return }
         do throws(SystemError) {
-            try WorkerThread.start(name: "pl-helper", isCounted: true) { [self] in
+            _ = try WorkerThread.start(name: "pl-helper") { [self] in
                 runAll()
                 state.withLock { $0.hasHelper = false }
-            }.letGo()
+            }
         } catch {
             state.withLock { $0.hasHelper = false }
         }
@@ -187,10 +176,14 @@ private final class SpareThread: Sendable {
     }
 #endif
 
+/// What a thread is started with.
 private final class ThreadStart: Sendable {
     let name: String
+    /// False for what lives as long as the process, which no baseline is to see.
     let isCounted: Bool
     let body: @Sendable () -> Void
+    let ended = Parker()
+
     init(name: String, isCounted: Bool, body: @escaping @Sendable () -> Void) {
         self.name = name
         self.isCounted = isCounted
@@ -201,16 +194,19 @@ private final class ThreadStart: Sendable {
 private func threadMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let argument else { return nil }
     let isCounted: Bool
+    let ended: Parker
     // A scope of its own: the closure and what it holds are gone before the thread gives its stripes back.
     do {
         let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
         isCounted = start.isCounted
+        ended = start.ended
         _ = platter_set_thread_name(String(start.name.utf8.prefix(15)) ?? "platter")
         StripeArena.shared.adoptThread()
         start.body()
     }
     StripeArena.shared.releaseThread()
     if isCounted { WorkerThread.running.add(-1) }
+    ended.raise()
     return nil
 }
 
