@@ -25,8 +25,9 @@ import Testing
     }
 
     @Test(arguments: [
-        (Problem.Kind.usage, 400, ExitStatus.usage), (.notFound, 404, .noSuchDisk), (.busy, 409, .busy),
-        (.exists, 409, .busy), (.changed, 412, .failed), (.notPermitted, 403, .notPermitted),
+        (Problem.Kind.usage, 400, ExitStatus.usage), (.notFound, 404, .noSuchDisk),
+        (.methodNotAllowed, 405, .usage), (.busy, 409, .busy), (.exists, 409, .busy),
+        (.changed, 412, .failed), (.notPermitted, 403, .notPermitted),
         (.failed, 500, .failed), (.unreachable, 503, .unreachable),
     ])
     func `each kind of problem has its statuses`(kind: Problem.Kind, http: Int, exit: ExitStatus) {

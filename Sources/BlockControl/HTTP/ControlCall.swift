@@ -19,7 +19,26 @@ struct ControlCall: Sendable {
     func query(_ key: String) -> String? { request.uri.queryParameters[key[...]].map(String.init) }
 
     /// Whether the query has `key=1`.
-    func isSet(_ key: String) -> Bool { query(key) == "1" }
+    func isSet(_ key: String) throws -> Bool {
+        switch query(key) {
+        case nil, "0": return false
+        case "1": return true
+        case .some(let value): throw Problem(.usage, "\(key)=\(value) is not possible: use 0 or 1", errno: "EINVAL")
+        }
+    }
+
+    /// Refuses what the route would not look at: `?mode=hard` where the mode stands in the body.
+    func checkKeys(of route: ControlRoute) throws {
+        let known = route.description.query.filter { $0.place == "query" }.map(\.name)
+        guard let key = request.uri.queryParameters.map({ String($0.key) }).first(where: { !known.contains($0) }) else {
+            return
+        }
+        throw Problem(
+            .usage,
+            "\(route.method) \(route.path) has no '\(key)' in its query: "
+                + (known.isEmpty ? "it has nothing there" : "there are \(known.joined(separator: ", "))"),
+            errno: "EINVAL")
+    }
 
     /// The document in the body. No body at all is an empty document: every field may then be missing.
     func body<Value: Decodable>(_: Value.Type = Value.self) async throws -> Value {

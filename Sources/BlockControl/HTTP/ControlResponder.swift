@@ -18,7 +18,10 @@ struct ControlResponder: Sendable {
             router.on(
                 RouterPath(route.path), method: HTTPRequest.Method(route.method) ?? .get,
                 use: { [service] request, context in
-                    try await route.answer(service, ControlCall(request: request, context: context))
+                    let call = ControlCall(request: request, context: context)
+                    // Scrapers and probes may send what they like.
+                    if route.path.hasPrefix("/v1/") { try call.checkKeys(of: route) }
+                    return try await route.answer(service, call)
                 })
         }
         return router.buildResponder()
@@ -36,8 +39,13 @@ private struct ProblemMiddleware: RouterMiddleware {
         } catch let problem as Problem {
             return try .problem(problem)
         } catch let error as HTTPError where error.status == .notFound {
-            return try .problem(
-                Problem(.notFound, "there is no \(request.method.rawValue) \(request.uri.path); see /openapi.json"))
+            let text = "there is no \(request.method.rawValue) \(request.uri.path)"
+            let methods = ControlRoute.all.filter { $0.stands(at: request.uri.path) }.map(\.method).sorted()
+            guard !methods.isEmpty else { return try .problem(Problem(.notFound, text + "; see /openapi.json")) }
+            let allowed = methods.joined(separator: ", ")
+            var response = try Response.problem(Problem(.methodNotAllowed, text + ", but \(allowed)"))
+            response.headers[.allow] = allowed
+            return response
         } catch let error as HTTPError {
             let kind: Problem.Kind = error.status.code < 500 ? .usage : .failed
             return try .problem(Problem(kind, error.body ?? error.status.reasonPhrase))

@@ -31,6 +31,12 @@ public struct ControlRoute: Sendable {
         self.answer = answer
     }
 
+    /// Whether it is the route of this path, whatever the method.
+    func stands(at path: String) -> Bool {
+        let (own, given) = (self.path.split(separator: "/"), path.split(separator: "/"))
+        return own.count == given.count && zip(own, given).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
+    }
+
     /// A route that changes the disk that stands in its path: it gets the tag that If-Match asks for.
     static func change(
         _ path: String, _ description: RouteDescription,

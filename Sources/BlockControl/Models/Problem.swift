@@ -11,6 +11,8 @@ public struct Problem: Error, Codable, Sendable, Equatable {
         case usage
         /// There is no such disk, export or route.
         case notFound = "not-found"
+        /// The path is a route, but not for this method.
+        case methodNotAllowed = "method-not-allowed"
         /// Somebody holds the disk, or another verb is under way.
         case busy
         /// The name is taken.
@@ -29,6 +31,7 @@ public struct Problem: Error, Codable, Sendable, Equatable {
             switch self {
             case .usage: 400
             case .notFound: 404
+            case .methodNotAllowed: 405
             case .busy, .exists: 409
             case .changed: 412
             case .notPermitted: 403
@@ -42,6 +45,7 @@ public struct Problem: Error, Codable, Sendable, Equatable {
             switch self {
             case .usage: "The request is wrong"
             case .notFound: "No such thing"
+            case .methodNotAllowed: "Not with this method"
             case .busy: "Busy"
             case .exists: "The name is taken"
             case .changed: "The disk is another one by now"
@@ -54,7 +58,7 @@ public struct Problem: Error, Codable, Sendable, Equatable {
         /// How a verb of the command line ends with it.
         public var exitStatus: ExitStatus {
             switch self {
-            case .usage: .usage
+            case .usage, .methodNotAllowed: .usage
             case .notFound: .noSuchDisk
             // Whoever has the name may give it back.
             case .busy, .exists: .busy

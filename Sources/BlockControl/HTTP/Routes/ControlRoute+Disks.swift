@@ -15,7 +15,7 @@ extension ControlRoute {
                 .flag("hidden", "with the hidden ones"), .flag("sysfs", "with what the attributes of each say"),
             ], gives: "DeviceList")
     ) { service, call in
-        try .document(service.list(hidden: call.isSet("hidden"), sysfs: call.isSet("sysfs")))
+        try .document(service.list(hidden: try call.isSet("hidden"), sysfs: try call.isSet("sysfs")))
     }
 
     /// `POST /v1/disks`

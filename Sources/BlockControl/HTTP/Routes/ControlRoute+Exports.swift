@@ -74,5 +74,5 @@ extension ControlRoute {
             "removeMount", "Take a tree of files away",
             query: [.flag("lazy", "also while files there are open; they work until they are closed")],
             gives: "Mount")
-    ) { service, call in try .document(await service.unmount(call.id, lazily: call.isSet("lazy"))) }
+    ) { service, call in try .document(await service.unmount(call.id, lazily: try call.isSet("lazy"))) }
 }
