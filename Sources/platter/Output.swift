@@ -10,8 +10,10 @@ enum Output {
         do throws(SystemError) {
             try HostFile.write(1, text)
         } catch {
-            // Nobody reads any more (`| head`), or the disk is full: there is nothing else to do.
-            Host.exit(error.name == "EPIPE" ? ExitStatus.done.rawValue : ExitStatus.failed.rawValue)
+            // Nobody reads any more: `| head` has what it wanted.
+            if error.name == "EPIPE" { Host.exit(ExitStatus.done.rawValue) }
+            self.error("standard output cannot be written: \(error)")
+            Host.exit(ExitStatus.failed.rawValue)
         }
     }
 

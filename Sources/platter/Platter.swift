@@ -62,6 +62,10 @@ struct Platter: AsyncParsableCommand {
 
     /// Runs a command line and returns its exit status.
     static func run(_ arguments: [String]) async -> Int32 {
+        if arguments.first == "help", let unknown = unknownVerb(in: Array(arguments.dropFirst())) {
+            Output.error(unknown)
+            return ExitStatus.usage.rawValue
+        }
         do {
             var command = try parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {
@@ -101,18 +105,24 @@ struct Platter: AsyncParsableCommand {
             Output.error(message(for: error))
             return ExitStatus.failed.rawValue
         }
-        let (path, verbs) = verb(of: arguments)
-        if !verbs.isEmpty, arguments.count > path.count, !arguments[path.count].hasPrefix("-") {
-            let name = (path + [arguments[path.count]]).joined(separator: " ")
-            Output.problem(
-                Problem(.usage, "there is no verb '\(name)'; there are \(verbs.joined(separator: " "))"), arguments)
+        if let unknown = unknownVerb(in: arguments) {
+            Output.problem(Problem(.usage, unknown), arguments)
             return ExitStatus.usage.rawValue
         }
+        let path = verb(of: arguments).path
         var text = message(for: error).split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ")
         if text.hasSuffix(".") { text.removeLast() }
         let help = (["platter"] + path + ["--help"]).joined(separator: " ")
         Output.problem(Problem(.usage, "\(text); see '\(help)'"), arguments)
         return ExitStatus.usage.rawValue
+    }
+
+    /// A line about a word that stands where a verb should, and is none.
+    private static func unknownVerb(in arguments: [String]) -> String? {
+        let (path, verbs) = verb(of: arguments)
+        guard !verbs.isEmpty, arguments.count > path.count, !arguments[path.count].hasPrefix("-") else { return nil }
+        let name = (path + [arguments[path.count]]).joined(separator: " ")
+        return "there is no verb '\(name)'; there are \(verbs.joined(separator: " "))"
     }
 
     /// The verb that a command line names, such as `partition create`, and the verbs that may follow it.

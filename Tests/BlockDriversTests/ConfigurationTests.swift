@@ -34,14 +34,19 @@ import Testing
 
     @Test(arguments: [
         ("5ms", Duration.milliseconds(5)), ("1s", .seconds(1)), ("2m", .seconds(120)), ("1h", .seconds(3600)),
-        ("7us", .microseconds(7)), ("9ns", .nanoseconds(9)),
+        ("7us", .microseconds(7)), ("9ns", .nanoseconds(9)), ("1.5s", .milliseconds(1500)),
+        ("0.25ms", .microseconds(250)),
+        ("1.000000001s", .nanoseconds(1_000_000_001)), ("2.50m", .seconds(150)), ("0s", .zero),
     ])
     func `a duration has a unit`(text: String, duration: Duration) throws {
         #expect(try DurationText.parse(text, key: "latency") == duration)
         #expect(try DurationText.parse(DurationText.format(duration), key: "latency") == duration)
     }
 
-    @Test(arguments: ["", "5", "s", "5d", "-5s", "1.5s", "9999999999999h"])
+    @Test(arguments: [
+        "", "5", "s", "5d", "-5s", "1.5", ".5s", "1.s", "1..5s", "1.5.5s", "0.5ns", "1.0000000001s", "9999999999999h",
+        "9223372036854775807s", "99999999999999999999s", "0.0000000000000000000001s",
+    ])
     func `what is no duration is refused with a line`(text: String) {
         #expect { try DurationText.parse(text, key: "latency") } throws: { error in
             (error as? ConfigurationError)?.reason.hasPrefix("latency=\(text) ") == true

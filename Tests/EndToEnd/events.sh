@@ -78,6 +78,12 @@ test_a_stream_is_filtered_and_goes_on_where_it_ended() {
     expect 64 platter events -s usb
     background platter events --from 1 --json -s block/disk b
     wait_for 5 'three events of b' has_lines 3 "$child_log"
+    # A name that may come yet, or be mistyped: only who looks back is taken to know.
+    background platter events a c
+    wait_for 5 'a word about c' grep -q "there is no disk 'c' now; its events are printed once it comes" "$child_log"
+    expect 0 platter add ram size=1M name=c partscan=off
+    wait_for 5 'the event of c' grep -q '^DEVNAME=/dev/c$' "$child_log"
+    ! grep -q "no disk 'a'" "$child_log" || fail 'a is there'
     stop_daemon
 }
 # stream LAST CURL-ARGUMENT...: until the event with this number; the numbers are in $ids.

@@ -117,7 +117,7 @@ test_the_statuses_mean_what_they_say() {
     expect 32 platter eject nosuch
     expect 64 platter insert sd0
     expect 64 platter eject
-    expect 64 platter eject sd0 --timeout 5
+    expect 64 platter eject sd0 --timeout 5d
     expect 64 platter add removable size=1M
     expect 1 platter insert sd0 "$dir/nosuch.img"
     says 'nosuch.img does not exist: name an image'

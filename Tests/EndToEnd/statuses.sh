@@ -39,7 +39,7 @@ test_32_is_no_such_disk() {
 test_64_is_usage() {
     start_daemon
     local verb
-    for verb in nosuch remove 'remove pl0 --mode brutal' 'yank pl0 --timeout 5' 'add ram' 'add nosuch size=1M' \
+    for verb in nosuch remove 'remove pl0 --mode brutal' 'yank pl0 --timeout 5d' 'add ram' 'add nosuch size=1M' \
         'add ram size=1000' 'add ram size=1M sector-size=513' 'add ram size=1M colour=red' 'add ram name=0 size=1M'; do
         # shellcheck disable=SC2086
         expect 64 platter $verb
@@ -107,6 +107,53 @@ test_a_usage_error_names_the_help_of_its_own_verb() {
     says "no verb 'partition nosuch'; there are create delete resize name convert apply"
     expect 64 platter nosuch
     says "no verb 'nosuch'; there are serve add"
+    expect 64 platter help nosuch
+    says "no verb 'nosuch'; there are serve add"
+    expect 64 platter help partition nosuch
+    says "no verb 'partition nosuch'; there are create"
+    expect 0 platter help partition create
+}
+
+# A number alone is seconds, as for timeout(1), udevadm settle and blktrace.
+test_durations_are_read_as_people_write_them() {
+    start_daemon ram name=pl0 size=16M
+    expect 0 platter settle -t 5
+    expect 0 platter settle --timeout 1.5s
+    expect 64 platter settle -t 5d
+    says 'unknown unit'
+    expect 64 platter settle -t .5
+    says 'is not a duration'
+    expect 0 platter trace pl0 -w 0.1 -o "$dir/t"
+    open_client 0 pl0
+    expect 75 platter remove pl0 --mode deferred --wait --timeout 0.2
+    close_client 0
+}
+
+test_output_that_cannot_be_written_is_said() {
+    start_daemon ram name=pl0 size=16M
+    local status=0
+    "$PLATTER" list >/dev/full 2>"$dir/err" || status=$?
+    equal "$status" 1 'status of a full standard output'
+    equal "$(cat "$dir/err")" 'platter: standard output cannot be written: No space left on device (ENOSPC)' line
+}
+
+# What would be silently left out of a request is refused.
+test_a_request_that_means_nothing_is_refused() {
+    need curl
+    start_daemon ram name=pl0 size=16M
+    local ask=(curl -s -D "$dir/head" -o "$dir/out" -w '%{http_code}' --unix-socket "$PLATTER_SOCKET")
+    equal "$("${ask[@]}" -X POST 'http://localhost/v1/disks/pl0/remove?mode=hard')" 400 'a key of the body in the query'
+    says "has no 'mode' in its query: it has nothing there"
+    equal "$("${ask[@]}" 'http://localhost/v1/disks?hiden=1')" 400 'a mistyped key'
+    says 'there are hidden, sysfs'
+    equal "$("${ask[@]}" 'http://localhost/v1/disks?hidden=yes')" 400 'a flag that is neither 0 nor 1'
+    equal "$("${ask[@]}" 'http://localhost/v1/disks?hidden=1&sysfs=0')" 200 'flags'
+    equal "$("${ask[@]}" 'http://localhost/metrics?whatever=1')" 200 'a scraper with a key of its own'
+    equal "$("${ask[@]}" -X PUT 'http://localhost/v1/disks')" 405 'another method'
+    equal "$(jq -r '.type + " " + (.status | tostring)' "$dir/out")" 'urn:platter:method-not-allowed 405' problem
+    equal "$(sed -n 's/^[Aa]llow: \(.*\)\r$/\1/p' "$dir/head")" 'GET, POST' Allow
+    equal "$("${ask[@]}" -X PUT 'http://localhost/v1/disk')" 404 'no such path'
+    expect 0 platter list pl0
 }
 
 test_77_is_not_permitted() {

@@ -265,13 +265,14 @@ extension Disk {
     private func refuse(_ inTheWay: [OpenerRecord], isEdit: Bool) throws(DiskError) {
         guard !inTheWay.isEmpty else { return }
         let verb = isEdit ? "edited" : "rescanned"
-        let names = Set(inTheWay.map(\.device)).sorted().joined(separator: ", ")
+        let devices = Set(inTheWay.map(\.device)).sorted()
+        let names = devices.joined(separator: ", ") + " would change or vanish and \(devices.count == 1 ? "is" : "are")"
         let who = inTheWay.map(\.who).joined(separator: ", ")
         throw DiskError(
             errno: DiskError.busy, disk: name, sequence: sequence,
             reason: inTheWay.contains { $0.device == name }
                 ? "\(name) is not \(verb): it is claimed as a whole by \(who), and its partitions would change"
-                : "\(name) is not \(verb): \(names) would change or vanish and is open by \(who); close it first",
+                : "\(name) is not \(verb): \(names) open by \(who); close it first",
             openers: inTheWay)
     }
 

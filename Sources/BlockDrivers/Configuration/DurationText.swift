@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Durations as people write them: `5ms`, `1s`, `2m`. A bare number is an error, for nobody agrees on its unit.
+/// Durations as people write them: `5ms`, `1.5s`, `2m`. A bare number is an error, for nobody agrees on its unit.
 public enum DurationText {
     private static let units: [(name: String, nanoseconds: Int64)] = [
         ("ns", 1), ("us", 1000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000),
@@ -11,9 +11,15 @@ public enum DurationText {
     /// - Parameter key: what the error line calls it.
     public static func parse(_ text: String, key: String) throws(ConfigurationError) -> Duration {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
-        let unit = String(text.dropFirst(digits.count))
-        guard !digits.isEmpty else {
-            throw ConfigurationError("\(key)=\(text) is not a duration: write 5ms, 1s or 2m")
+        var rest = text.dropFirst(digits.count)
+        var fraction: Substring = ""
+        if rest.first == "." {
+            fraction = rest.dropFirst().prefix { $0.isASCII && $0.isNumber }
+            rest = rest.dropFirst(fraction.count + 1)
+        }
+        let unit = String(rest)
+        guard !digits.isEmpty, fraction.isEmpty != text.contains(".") else {
+            throw ConfigurationError("\(key)=\(text) is not a duration: write 5ms, 1s, 1.5s or 2m")
         }
         guard !unit.isEmpty else {
             throw ConfigurationError("\(key)=\(text) has no unit: write \(text)ms, \(text)s or \(text)m")
@@ -21,10 +27,19 @@ public enum DurationText {
         guard let known = units.first(where: { $0.name == unit }) else {
             throw ConfigurationError("\(key)=\(text) has an unknown unit: use ns, us, ms, s, m or h")
         }
-        guard let number = Int64(digits), number <= Int64.max / known.nanoseconds else {
+        // Exact in 128 bits: 18 digits behind the point of what 64 bits hold before it.
+        guard fraction.count <= 18, let number = Int64(digits), let all = Int128(digits + fraction) else {
+            throw ConfigurationError("\(key)=\(text) has too many digits")
+        }
+        let scale = fraction.reduce(Int128(1)) { scale, _ in scale * 10 }
+        guard number <= Int64.max / known.nanoseconds - 1 else {
             throw ConfigurationError("\(key)=\(text) is too long: at most 292 years")
         }
-        return .nanoseconds(number * known.nanoseconds)
+        let part = all % scale * Int128(known.nanoseconds)
+        guard part % scale == 0 else {
+            throw ConfigurationError("\(key)=\(text) is no whole number of nanoseconds")
+        }
+        return .nanoseconds(number * known.nanoseconds + Int64(part / scale))
     }
 
     /// The shortest exact way to write a duration of whole nanoseconds: `5ms`.

@@ -25,6 +25,12 @@ package enum Units {
         }
     }
 
+    /// How long a verb is to wait: a number alone is seconds, as for timeout(1), udevadm and blktrace.
+    package static func patience(_ text: String, option: String) throws(Problem) -> Duration {
+        let isNumber = text.last?.isNumber == true && text.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") }
+        return try duration(isNumber ? text + "s" : text, option: option)
+    }
+
     /// `1.5 MiB (1572864 bytes)`; no unit where the bytes alone say it.
     package static func size(_ bytes: UInt64) -> String {
         bytes < 1024 ? plural(bytes, "byte") : "\(short(bytes, separator: " ", unit: "iB")) (\(bytes) bytes)"

@@ -23,7 +23,7 @@ struct EjectVerb: AsyncParsableCommand {
     @OptionGroup var output: PrintOptions
 
     func run() async throws {
-        let seconds = try timeout.map { try Units.duration($0, option: "--timeout").asSeconds }
+        let seconds = try timeout.map { try Units.patience($0, option: "--timeout").asSeconds }
         let request = EjectRequest(force: force ? true : nil, timeoutSeconds: seconds)
         let medium = try await daemon.client.send(.ejectMedium, name, body: request, as: MediumModel.self)
         if output.json {

@@ -31,6 +31,8 @@ struct EventsVerb: AsyncParsableCommand {
 
     func run() async throws {
         let client = daemon.client
+        // Who looks back may well mean one that is gone.
+        if !names.isEmpty, from == nil { try await noteAbsent(client) }
         try await client.events(
             from: from, filter: try filter(), ready: { if !json { Output.text(EventText.heading) } }
         ) {
@@ -48,6 +50,15 @@ struct EventsVerb: AsyncParsableCommand {
             return true
         }
         throw Unreachable(reason: "the daemon at \(client.paths.socket) has ended", exitStatus: .unreachable)
+    }
+
+    /// A name may come yet, or be mistyped: whoever waits for it should know which.
+    private func noteAbsent(_ client: ControlClient) async throws {
+        let found = try await client.send(.listDisks, query: [("hidden", "1")], as: DeviceList.self).blockdevices
+        let known = Set(found.flatMap { [$0.name] + ($0.children ?? []).map(\.name) })
+        for name in names where !known.contains(name) {
+            Output.error("there is no disk '\(name)' now; its events are printed once it comes")
+        }
     }
 
     private func filter() throws -> [(String, String)] {

@@ -20,7 +20,7 @@ struct FreezeVerb: AsyncParsableCommand {
     @OptionGroup var output: PrintOptions
 
     func run() async throws {
-        let seconds = try timeout.map { try Units.duration($0, option: "--timeout").asSeconds }
+        let seconds = try timeout.map { try Units.patience($0, option: "--timeout").asSeconds }
         let detail = try await daemon.client.send(
             .freezeDisk, name, body: FreezeRequest(timeoutSeconds: seconds), as: DiskDetail.self)
         if output.json { try Output.json(detail) } else { Output.line(detail.frozenText) }

@@ -13,7 +13,7 @@ struct SettleVerb: AsyncParsableCommand {
             Ends with 75 when that takes longer than the timeout.
             """)
 
-    @Option(name: .shortAndLong, help: "How long to wait, such as 5s; 2m if it is not given.")
+    @Option(name: .shortAndLong, help: "How long to wait, such as 5 (seconds) or 2m; 2m if it is not given.")
     var timeout: String?
     @Option(
         name: [.customShort("E"), .customLong("exit-if-exists")],
@@ -23,7 +23,7 @@ struct SettleVerb: AsyncParsableCommand {
     @OptionGroup var output: PrintOptions
 
     func run() async throws {
-        let seconds = try timeout.map { try Units.duration($0, option: "--timeout").asSeconds }
+        let seconds = try timeout.map { try Units.patience($0, option: "--timeout").asSeconds }
         let settled = try await daemon.client.send(
             .settle, body: SettleRequest(timeoutSeconds: seconds, exitIfExists: exitIfExists), as: SettleModel.self)
         if output.json { try Output.json(settled) }

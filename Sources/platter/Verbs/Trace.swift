@@ -37,7 +37,7 @@ struct TraceVerb: AsyncParsableCommand {
     var pid: Int32?
     @Option(
         name: [.customShort("w"), .customLong("stopwatch")],
-        help: ArgumentHelp("End after so long, such as 10s.", valueName: "duration"))
+        help: ArgumentHelp("End after so long, such as 10 (seconds) or 1.5m.", valueName: "duration"))
     var stopwatch: String?
     @Option(
         help: ArgumentHelp("How much the daemon keeps for us while we are slow, such as 32M.", valueName: "size"))
@@ -46,7 +46,7 @@ struct TraceVerb: AsyncParsableCommand {
     @OptionGroup var print: PrintOptions
 
     func run() async throws {
-        let limit = try stopwatch.map { try Units.duration($0, option: "--stopwatch") }
+        let limit = try stopwatch.map { try Units.patience($0, option: "--stopwatch") }
         let query = try query()
         let path = output == "-" ? nil : (output ?? name) + ".blktrace.0"
         let (interrupts, interrupt) = AsyncStream.makeStream(of: Void.self)

@@ -16,7 +16,7 @@ struct YankVerb: AsyncParsableCommand {
     @OptionGroup var output: PrintOptions
 
     func run() async throws {
-        let seconds = try timeout.map { try Units.duration($0, option: "--timeout").asSeconds }
+        let seconds = try timeout.map { try Units.patience($0, option: "--timeout").asSeconds }
         let request = RemovalRequest(mode: "surprise", timeoutSeconds: seconds)
         let removal = Removal(client: daemon.client, request: request, isJSON: output.json)
         try await removal.run(names: names, all: false).end()
