@@ -81,4 +81,21 @@ import platter
         let circle = [disk("a", uppers: ["b"]), disk("b", uppers: ["a"])]
         #expect(RemovalOrder.waves(["a", "b"], circle) == [[0, 1]])
     }
+
+    @Test func `a dry run sees what is removed before as gone`() {
+        func opener(_ holder: String?) -> OpenerModel {
+            OpenerModel(device: "a", opener: "linear", mode: "rw", claim: true, since: 0, inFlight: 0, holder: holder)
+        }
+        var busy = RemovalModel(
+            outcome: "would-be-busy", disk: "a", diskseq: 1, mode: "safe", requestedMode: "safe", state: "live")
+        busy.openers = [opener("l"), opener("m")]
+        #expect(RemovalOrder.foreseen(busy, without: ["x"]) == busy)
+        let half = RemovalOrder.foreseen(busy, without: ["l"])
+        #expect(half.outcome == "would-be-busy" && half.openers == [opener("m")])
+        let free = RemovalOrder.foreseen(busy, without: ["m", "l", "x"])
+        #expect(free.outcome == "would-remove" && free.openers.isEmpty)
+        #expect(free.notes == ["'l' stands on it, and goes first", "'m' stands on it, and goes first"])
+        busy.openers.append(opener(nil))
+        #expect(RemovalOrder.foreseen(busy, without: ["l", "m"]).outcome == "would-be-busy", "a client stays")
+    }
 }

@@ -141,6 +141,14 @@ test_refusals_say_what_to_do() {
     build
     expect 75 platter remove a
     says "disk 'a' is held by 'low'; remove that first"
+    # A dry run of several says what becomes of them together, as the removal would.
+    expect 75 platter remove a --dry-run
+    expect 75 platter remove a low --dry-run
+    expect 0 platter remove --all --dry-run
+    expect 0 platter remove --all --dry-run --json
+    equal "$(json '[.removals[].outcome] | unique | join(" ")')" would-remove 'what becomes of all'
+    expect 0 platter list --json --paths
+    equal "$(json '.blockdevices[] | select(.name == "/dev/low") | .lowers + .uppers | join(" ")')" '/dev/a /dev/b /dev/slow' 'names with paths'
     expect 75 platter add linear lower=b
     says 'b cannot be claimed: there is a claim on b by low'
     expect 32 platter add delay lower=nix

@@ -180,7 +180,11 @@ extension DeviceModel {
     /// Without what it may have been sorted by; with `/dev/` before its name and those in it if that is wanted.
     fileprivate func plain(paths: Bool) -> DeviceModel {
         var model = self
-        if paths { model.name = "/dev/" + name }
+        if paths {
+            model.name = "/dev/" + name
+            model.lowers = lowers.map { "/dev/" + $0 }
+            model.uppers = uppers.map { "/dev/" + $0 }
+        }
         model.sysfs = nil
         model.partitionTable = nil
         model.partFlags = nil

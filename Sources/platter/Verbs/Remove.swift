@@ -48,7 +48,7 @@ struct RemoveVerb: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let seconds = try timeout.map { try Units.duration($0, option: "--timeout").asSeconds }
+        let seconds = try timeout.map { try Units.patience($0, option: "--timeout").asSeconds }
         let request = RemovalRequest(
             mode: mode, timeoutSeconds: seconds, wait: wait ? true : nil, dryRun: dryRun ? true : nil)
         let removal = Removal(client: daemon.client, request: request, isCancel: cancel, isJSON: output.json)
@@ -84,6 +84,8 @@ struct Removal: Sendable {
             }
         }
         var answers: [Int: Answer] = [:]
+        // Of a dry run: what would be by then.
+        var gone: Set<String> = []
         for wave in RemovalOrder.waves(targets.map(\.name), disks) {
             try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
                 for index in wave {
@@ -91,6 +93,13 @@ struct Removal: Sendable {
                     group.addTask { (index, try await ask(target.name, target.tag)) }
                 }
                 for try await (index, answer) in group { answers[index] = answer }
+            }
+            guard request.dryRun == true else { continue }
+            for index in wave {
+                guard case .report(let report) = answers[index] else { continue }
+                let foreseen = RemovalOrder.foreseen(report, without: gone)
+                answers[index] = .report(foreseen)
+                if foreseen.outcome == "would-remove" { gone.insert(report.disk) }
             }
         }
         return try print(targets.indices.compactMap { answers[$0] })
@@ -169,6 +178,19 @@ package enum RemovalOrder {
             left.removeAll { waves[waves.count - 1].contains($0) }
         }
         return waves
+    }
+
+    /// What a dry run says of a disk when those of `gone` will have been removed before it: their claims are out of its
+    /// way by then, though it sees them now.
+    package static func foreseen(_ report: RemovalModel, without gone: Set<String>) -> RemovalModel {
+        func leaves(_ opener: OpenerModel) -> Bool { opener.holder.map(gone.contains) ?? false }
+        let leaving = report.openers.filter(leaves)
+        guard !leaving.isEmpty else { return report }
+        var foreseen = report
+        foreseen.openers.removeAll(where: leaves)
+        foreseen.notes += Set(leaving.compactMap(\.holder)).sorted().map { "'\($0)' stands on it, and goes first" }
+        if foreseen.openers.isEmpty { foreseen.outcome = "would-remove" }
+        return foreseen
     }
 }
 
