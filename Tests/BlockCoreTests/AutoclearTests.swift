@@ -3,6 +3,7 @@
 import BlockCore
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("A disk that goes with its last opener") struct AutoclearTests {

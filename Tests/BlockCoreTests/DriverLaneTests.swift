@@ -3,6 +3,7 @@
 import BlockCore
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("A driver that hangs in a setting") struct DriverLaneTests {

@@ -2,6 +2,7 @@
 
 import BlockCore
 import BlockSystem
+import TestSupport
 import Testing
 
 /// Each verb with its Nth fallible step failing, for N = 1, 2, 3 … until none is left to fail; once and for good.

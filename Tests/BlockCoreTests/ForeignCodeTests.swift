@@ -4,6 +4,7 @@ import BlockCore
 import BlockSystem
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 /// What happens when drivers, sinks and those who wait do things at awkward moments.

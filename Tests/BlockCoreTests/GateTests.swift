@@ -4,6 +4,7 @@ import BlockCore
 import BlockSystem
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 /// The three gates behind one face: the striped one, the locked one, and the single word that they are held against.

@@ -2,6 +2,7 @@
 
 import BlockCore
 import BlockSystem
+import TestSupport
 import Testing
 
 /// In every build a disk closes its books at its end (R1).

@@ -3,6 +3,7 @@
 import BlockCore
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("Limits of requests") struct LimitTests {

@@ -3,6 +3,7 @@
 import BlockCore
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("A removable medium") struct MediaTests {
@@ -475,26 +476,4 @@ import Testing
         #expect(result.withLock { $0 } == [16, 16, 16])
         #expect(await disk.remove().word == "removed")
     }
-}
-
-private final class MediumDelegate: OpenerDelegate, Sendable {
-    let changes = Counter()
-    func died(_ mode: RemovalMode) {}
-    func mediumChanged() { changes.add() }
-}
-
-private final class CardHolder: HolderDelegate, Sendable {
-    let deaths = Counter()
-    func died(_ device: BlockDevice, _ mode: RemovalMode) { deaths.add() }
-    func resized(_ device: BlockDevice, to sectors: UInt64) {}
-    func frozen(_ device: BlockDevice) {}
-    func thawed(_ device: BlockDevice) {}
-}
-
-/// An opener in an array.
-private final class HeldOpener: @unchecked Sendable {
-    // SAFETY: used by one test, one step after the other.
-    private var opener: Opener?
-    init(_ opener: consuming Opener) { self.opener = consume opener }
-    func close() { opener.take()?.close() }
 }

@@ -3,6 +3,7 @@
 import BlockCore
 import BlockSystem
 import Glibc
+import TestSupport
 import Testing
 
 @Suite("An open", .serialized) struct OpenRaceTests {

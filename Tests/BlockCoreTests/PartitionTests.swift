@@ -4,6 +4,7 @@ import BlockCore
 import BlockPartitions
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("The rules of single partitions") struct PartitionRuleTests {

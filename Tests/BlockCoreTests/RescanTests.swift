@@ -4,6 +4,7 @@ import BlockCore
 import BlockPartitions
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("A rescan") struct RescanTests {

@@ -4,6 +4,7 @@ import BlockCore
 import BlockSystem
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("An I/O in several steps") struct StepTests {

@@ -162,16 +162,6 @@ extension RemovalOutcome {
     }
 }
 
-/// Waits until a condition holds, giving the processor away in between; false when it does not within the limit.
-func eventually(_ limit: Duration = .seconds(30), _ condition: () -> Bool) -> Bool {
-    let deadline = Instant.now + limit
-    while !condition() {
-        if Instant.now >= deadline { return false }
-        yieldThread()
-    }
-    return true
-}
-
 /// An add without a scan, unless asked for.
 func plain(_ name: String? = nil, _ adjust: (inout DiskOptions) -> Void = { _ in }) -> DiskOptions {
     var options = DiskOptions()

@@ -3,6 +3,7 @@
 import BlockCore
 import BlockPartitions
 import BlockSystem
+import TestSupport
 import Testing
 
 /// A disk in memory that asks a hook before each write and each flush.
@@ -224,7 +225,7 @@ private func raised(_ parker: Parker) async {
             end.withLock { $0 = number }
         }
         // Before its usual deadline would end it.
-        #expect(eventually(.seconds(8)) { end.withLock { $0 } == 5 })
+        #expect(eventually(within: .seconds(8)) { end.withLock { $0 } == 5 })
         #expect(driver.held == 1, "one read, and nothing was written")
         driver.set(.answer(.ok))
         driver.answerAll()

@@ -2,6 +2,7 @@
 
 import BlockCore
 import BlockSystem
+import TestSupport
 import Testing
 
 /// A record as the format says it lies there, byte by byte: no code of the writer's is used.

@@ -4,20 +4,11 @@ import BlockCore
 import BlockDrivers
 import BlockSystem
 import Glibc
+import TestSupport
 import Testing
 
 @Suite("The null driver", .serialized) struct NullTests {
     private let registry = TestRegistry()
-
-    /// Waits, by the events of nothing but time passing, for a condition that another thread brings about.
-    private func eventually(_ condition: () -> Bool) async -> Bool {
-        let limit = Instant.now + .seconds(30)
-        while !condition() {
-            if Instant.now > limit { return false }
-            await Task.yield()
-        }
-        return true
-    }
 
     /// Threads of delay lines that live now, in the whole process.
     private func delayThreads() -> Int {
@@ -91,8 +82,8 @@ import Testing
         for token in tokens { #expect(client.answers.wait(token).status == .gone) }
         #expect(registry.registry.quarantine().first?.count == 20)
         try await disk.set("answer", to: "on")
-        #expect(await eventually { registry.registry.quarantine().isEmpty })
-        #expect(await eventually { disk.lifeState == .gone })
+        #expect(eventually { registry.registry.quarantine().isEmpty })
+        #expect(eventually { disk.lifeState == .gone })
         #expect(client.answers.isOnceEach)
     }
 
@@ -108,9 +99,9 @@ import Testing
             }
             #expect(report.deadlinePassed)
             #expect(client.answers.wait(token).status == .gone)
-            #expect(await eventually { disk.lifeState == .gone })
+            #expect(eventually { disk.lifeState == .gone })
         }
-        #expect(await eventually { delayThreads() <= before })
+        #expect(eventually { delayThreads() <= before })
     }
 
     @Test func `its source has at most 40 lines`() throws {

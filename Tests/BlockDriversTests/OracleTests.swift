@@ -4,6 +4,7 @@ import BlockCore
 import BlockDrivers
 import BlockSystem
 import Foundation
+import TestSupport
 import Testing
 
 /// The script of verbs in Tests/Oracle, done on a disk of ours; beside it lies what a kernel answered to each, and

@@ -87,16 +87,6 @@ final class BottomDriver: BlockDriver, Sendable {
     deinit { answerAll(.ioError) }
 }
 
-/// Waits for what another thread brings about.
-func eventually(_ condition: () -> Bool) -> Bool {
-    let limit = Instant.now + .seconds(60)
-    while !condition() {
-        if Instant.now > limit { return false }
-        yieldThread()
-    }
-    return true
-}
-
 /// Everything that a stack must leave as it found it.
 struct Baseline: Equatable {
     let slots: Int

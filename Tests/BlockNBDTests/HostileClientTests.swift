@@ -4,6 +4,7 @@ import BlockCore
 import BlockNBD
 import BlockSystem
 import Foundation
+import TestSupport
 import Testing
 
 /// Everything a client says in a short life, in one piece.

@@ -4,6 +4,7 @@ import BlockCore
 import BlockNBD
 import BlockSystem
 import Foundation
+import TestSupport
 import Testing
 
 /// How often a round is repeated: `PLATTER_ROUNDS`, else a thousand times, and a hundred under a sanitizer.

@@ -4,6 +4,7 @@ import BlockCore
 import BlockNBD
 import BlockSystem
 import Foundation
+import TestSupport
 import Testing
 
 private func installed(_ program: String) -> ConditionTrait {

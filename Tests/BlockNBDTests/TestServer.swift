@@ -54,16 +54,6 @@ final class TestServer: Sendable {
     }
 }
 
-/// Waits until `condition` holds; false when it does not within `limit`. The look is repeated, nothing is assumed of time.
-func eventually(within limit: Duration = .seconds(20), _ condition: () -> Bool) -> Bool {
-    let deadline = Instant.now + limit
-    while !condition() {
-        if Instant.now > deadline { return false }
-        sched_yield()
-    }
-    return true
-}
-
 /// What a program printed and how it ended.
 struct Outcome: CustomStringConvertible {
     var status: Int32

@@ -3,6 +3,7 @@
 import BlockCore
 import BlockNBD
 import BlockSystem
+import TestSupport
 import Testing
 
 private let eio: UInt32 = 5

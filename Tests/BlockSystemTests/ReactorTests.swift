@@ -2,6 +2,7 @@
 
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 /// Takes what comes on a socket and counts how often it was asked to.
@@ -71,15 +72,6 @@ private func on(_ reactor: Reactor, _ body: @escaping @Sendable () -> Void) {
         done.raise()
     }
     done.wait()
-}
-
-private func eventually(_ condition: () -> Bool) -> Bool {
-    let deadline = Instant.now + .seconds(20)
-    while !condition() {
-        if Instant.now > deadline { return false }
-        yieldThread()
-    }
-    return true
 }
 
 @Suite struct `A reactor` {

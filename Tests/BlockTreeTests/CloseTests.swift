@@ -2,6 +2,7 @@
 
 import BlockCore
 import BlockSystem
+import TestSupport
 import Testing
 
 @testable import BlockTree

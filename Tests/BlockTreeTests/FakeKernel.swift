@@ -3,6 +3,7 @@
 import BlockCore
 import BlockSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import BlockTree
@@ -169,14 +170,4 @@ final class FakeKernel {
         #expect(call(29, node: node, body: Self.bytes(opened.long(0)) + Self.words(0, 0, 0, 0)).error == 0)
         return names.filter { $0 != "." && $0 != ".." }
     }
-}
-
-/// Waits until `condition` holds; false when it does not within `limit`.
-func eventually(within limit: Duration = .seconds(20), _ condition: () -> Bool) -> Bool {
-    let deadline = Instant.now + limit
-    while !condition() {
-        if Instant.now > deadline { return false }
-        yieldThread()
-    }
-    return true
 }

@@ -3,6 +3,7 @@
 import BlockCore
 import BlockSystem
 import Glibc
+import TestSupport
 import Testing
 
 @testable import BlockTree

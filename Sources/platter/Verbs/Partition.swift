@@ -60,7 +60,18 @@ struct TableEditOptions: ParsableArguments {
     }
 }
 
-struct CreatePartition: AsyncParsableCommand {
+/// A verb that edits a table.
+protocol TableEditVerb: AsyncParsableCommand {
+    var options: TableEditOptions { get }
+    /// What is to be done, as it is asked of the daemon.
+    func request() throws -> TableEditRequest
+}
+
+extension TableEditVerb {
+    func run() async throws { try await options.perform(try request()) }
+}
+
+struct CreatePartition: TableEditVerb {
     static let configuration = CommandConfiguration(
         commandName: "create",
         abstract: "Make a partition, or an empty table.",
@@ -91,7 +102,7 @@ struct CreatePartition: AsyncParsableCommand {
     @Flag(help: "Mark it as the one to boot from.")
     var bootable = false
 
-    func run() async throws {
+    func request() throws -> TableEditRequest {
         let isEmpty = number == nil && start == nil && size == nil && type == nil && name == nil && uuid == nil
         var request = TableEditRequest(edit: table != nil && isEmpty && !bootable ? "make" : "create")
         request.table = table
@@ -103,11 +114,11 @@ struct CreatePartition: AsyncParsableCommand {
         request.name = name
         request.uuid = uuid
         request.bootable = bootable
-        try await options.perform(request)
+        return request
     }
 }
 
-struct DeletePartition: AsyncParsableCommand {
+struct DeletePartition: TableEditVerb {
     static let configuration = CommandConfiguration(
         commandName: "delete",
         abstract: "Take partitions out of the table. What is in them stays on the disk.",
@@ -117,14 +128,14 @@ struct DeletePartition: AsyncParsableCommand {
     @Argument(help: "The numbers.")
     var numbers: [Int]
 
-    func run() async throws {
+    func request() throws -> TableEditRequest {
         var request = TableEditRequest(edit: "delete")
         request.numbers = numbers
-        try await options.perform(request)
+        return request
     }
 }
 
-struct ResizePartition: AsyncParsableCommand {
+struct ResizePartition: TableEditVerb {
     static let configuration = CommandConfiguration(
         commandName: "resize",
         abstract: "Give a partition another size.",
@@ -136,15 +147,15 @@ struct ResizePartition: AsyncParsableCommand {
     @Argument(help: "The size, such as 512M, or 'max' for as much as there is.")
     var size: String
 
-    func run() async throws {
+    func request() throws -> TableEditRequest {
         var request = TableEditRequest(edit: "resize")
         request.number = number
         if size != "max" { request.size = try Units.place(size) }
-        try await options.perform(request)
+        return request
     }
 }
 
-struct NamePartition: AsyncParsableCommand {
+struct NamePartition: TableEditVerb {
     static let configuration = CommandConfiguration(
         commandName: "name", abstract: "Name a partition of a GPT.")
 
@@ -154,15 +165,15 @@ struct NamePartition: AsyncParsableCommand {
     @Argument(help: "The name, of up to 36 units of UTF-16; '' takes it away.")
     var name: String
 
-    func run() async throws {
+    func request() throws -> TableEditRequest {
         var request = TableEditRequest(edit: "name")
         request.number = number
         request.name = name
-        try await options.perform(request)
+        return request
     }
 }
 
-struct ConvertTable: AsyncParsableCommand {
+struct ConvertTable: TableEditVerb {
     static let configuration = CommandConfiguration(
         commandName: "convert",
         abstract: "Make a GPT of an MBR.",
@@ -175,14 +186,14 @@ struct ConvertTable: AsyncParsableCommand {
     @Option(help: "To which table: gpt.")
     var to = "gpt"
 
-    func run() async throws {
+    func request() throws -> TableEditRequest {
         var request = TableEditRequest(edit: "convert")
         request.table = to
-        try await options.perform(request)
+        return request
     }
 }
 
-struct ApplyScript: AsyncParsableCommand {
+struct ApplyScript: TableEditVerb {
     static let configuration = CommandConfiguration(
         commandName: "apply",
         abstract: "Make the table that a script of sfdisk's describes.",
@@ -197,7 +208,7 @@ struct ApplyScript: AsyncParsableCommand {
     @Flag(help: "Write over what a disk without a table holds.")
     var force = false
 
-    func run() async throws {
+    func request() throws -> TableEditRequest {
         var request = TableEditRequest(edit: "apply")
         request.force = force
         do throws(SystemError) {
@@ -205,7 +216,7 @@ struct ApplyScript: AsyncParsableCommand {
         } catch {
             throw Problem(.failed, "the script '\(script)' cannot be read: \(error)", errno: error.name)
         }
-        try await options.perform(request)
+        return request
     }
 }
 
