@@ -85,8 +85,7 @@ struct Platter: AsyncParsableCommand {
             Output.problem(problem, arguments)
             return problem.exitStatus.rawValue
         case let unreachable as Unreachable:
-            let kind: Problem.Kind = unreachable.exitStatus == .notPermitted ? .notPermitted : .unreachable
-            Output.problem(Problem(kind, unreachable.reason), arguments)
+            Output.problem(Problem(unreachable), arguments)
             return unreachable.exitStatus.rawValue
         case let status as ExitStatus: return status.rawValue
         case let code as ExitCode: return code.rawValue
@@ -138,6 +137,13 @@ struct Platter: AsyncParsableCommand {
             verbs = found.configuration.subcommands
         }
         return (path, verbs.compactMap { $0.configuration.commandName })
+    }
+}
+
+extension Problem {
+    /// That the daemon could not be asked.
+    init(_ unreachable: Unreachable) {
+        self.init(unreachable.exitStatus == .notPermitted ? .notPermitted : .unreachable, unreachable.reason)
     }
 }
 

@@ -155,6 +155,28 @@ test_all_disks_go_at_once() {
     platter list --json | jq -e '.blockdevices == []' || fail 'a disk is left'
 }
 
+# More at once than a process may have connections, or a socket may have callers: each has its answer.
+test_hundreds_go_and_each_is_answered_for() {
+    local index
+    for index in {1..600}; do
+        printf '[[disk]]\nname = "n%d"\ndriver = "null"\nsize = "1M"\npartscan = false\n' "$index"
+    done >"$dir/many.toml"
+    config=$dir/many.toml
+    start_daemon
+    expect 0 platter remove --all --mode surprise --dry-run --json
+    equal "$(json '.removals | length')" 600 'answers of a dry run'
+    expect 0 platter yank n{1..300} --json
+    equal "$(json '[.removals[] | select(.outcome == "removed")] | length')" 300 'reports'
+    expect 0 platter remove --all --mode surprise --json
+    equal "$(json '[.removals[] | select(.outcome == "removed")] | length')" 300 'reports of the rest'
+    is_empty_list || fail 'a disk is left'
+    stop_daemon
+    # Of a daemon that is not there, one line says so.
+    expect 69 platter yank a b c
+    equal "$(wc -l <"$dir/err")" 1 "lines"
+}
+is_empty_list() { platter list --json | jq -e '.blockdevices == []'; }
+
 test_a_busy_disk_holds_no_other_up() {
     held_disk
     platter add ram name=pl1 size=16M

@@ -47,9 +47,11 @@ public struct ControlClient: Sendable {
 
     /// The stream of events, from one on or from now; `deliver` returns whether to go on.
     ///
-    /// - Parameter filter: as the query of the route takes it: `device`, `action`, `devtype`.
+    /// - Parameters:
+    ///   - filter: as the query of the route takes it: `device`, `action`, `devtype`.
+    ///   - ready: called once the daemon has agreed: nothing that happens from then on is missed.
     public func events(
-        from sequence: UInt64?, filter: [(String, String)] = [], ready: () -> Void = {},
+        from sequence: UInt64?, filter: [(String, String)] = [], ready: () async throws -> Void = {},
         _ deliver: (EventMessage) throws -> Bool
     ) async throws {
         let query = (sequence.map { [("from", String($0))] } ?? []) + filter
@@ -61,7 +63,7 @@ public struct ControlClient: Sendable {
                 switch part {
                 case .head(let head):
                     status = Int(head.status.code)
-                    if status < 300 { ready() }
+                    if status < 300 { try await ready() }
                 case .body(let buffer):
                     let bytes = Array(buffer.readableBytesView)
                     if status >= 300 {

@@ -58,6 +58,8 @@ public final class ControlServer: Sendable {
         let http = channelSetup(responder.responder(for: .local))
         let logger = logger
         let listener = try await bootstrap.bind(socket) { ControlServer.setUp($0, http, .none, logger) }
+        // A socket that is handed over is given NIO's own queue, of 128, whatever the options say.
+        UnixSocket.setQueue(of: socket)
         serve(listener, http, .none)
     }
 

@@ -30,6 +30,10 @@ public enum UnixSocket {
         return descriptor
     }
 
+    /// Lets as many callers wait as the system allows (`net.core.somaxconn`): connect(2) to a full queue does not wait but
+    /// fails, with EAGAIN.
+    public static func setQueue(of descriptor: Int32) { _ = Glibc.listen(descriptor, .max) }
+
     /// Whether nothing is there, or a socket: what is somebody's file or directory stays.
     public static func mayReplace(_ path: String) -> Bool {
         guard let status = HostFile.status(path, followingLinks: false) else { return true }

@@ -31,12 +31,14 @@ struct EventsVerb: AsyncParsableCommand {
 
     func run() async throws {
         let client = daemon.client
-        // Who looks back may well mean one that is gone.
-        if !names.isEmpty, from == nil { try await noteAbsent(client) }
         try await client.events(
-            from: from, filter: try filter(), ready: { if !json { Output.text(EventText.heading) } }
-        ) {
-            message in
+            from: from, filter: try filter(),
+            ready: {
+                if !json { Output.text(EventText.heading) }
+                // Who looks back may well mean one that is gone.
+                if !names.isEmpty, from == nil { try await noteAbsent(client) }
+            }
+        ) { message in
             switch message {
             case .event(let event):
                 if json { try Output.json(event, pretty: false) } else { Output.text(EventText.text(event)) }

@@ -64,6 +64,9 @@ struct Removal: Sendable {
     var isCancel = false
     let isJSON: Bool
 
+    /// Each has a connection of its own, and a process may have a thousand files.
+    private static let atOnce = 256
+
     private enum Answer: Sendable {
         case report(RemovalModel)
         case cancelled(String)
@@ -88,8 +91,9 @@ struct Removal: Sendable {
         var gone: Set<String> = []
         for wave in RemovalOrder.waves(targets.map(\.name), disks) {
             try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
-                for index in wave {
+                for (place, index) in wave.enumerated() {
                     let target = targets[index]
+                    if place >= Self.atOnce, let (index, answer) = try await group.next() { answers[index] = answer }
                     group.addTask { (index, try await ask(target.name, target.tag)) }
                 }
                 for try await (index, answer) in group { answers[index] = answer }
@@ -114,6 +118,9 @@ struct Removal: Sendable {
             return .report(try await client.send(.removeDisk, name, body: request, ifMatch: tag))
         } catch let problem as Problem {
             return .problem(problem)
+        } catch let unreachable as Unreachable {
+            // What the others were answered is printed all the same.
+            return .problem(Problem(unreachable))
         }
     }
 
@@ -151,7 +158,10 @@ struct Removal: Sendable {
                 "\(disk): its openers have not left in time; it still goes when they have, and --cancel takes that back"
             )
         }
-        for case .problem(let problem) in answers { Output.error(problem.detail) }
+        var said: Set<String> = []
+        for case .problem(let problem) in answers where said.insert(problem.detail).inserted {
+            Output.error(problem.detail)
+        }
         return status
     }
 }
