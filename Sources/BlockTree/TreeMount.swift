@@ -29,6 +29,8 @@ public struct TreeError: Error, Sendable, CustomStringConvertible {
     public var errno: Int32
     /// The line.
     public var reason: String
+    /// Something else is mounted over the tree.
+    public var isCovered = false
     /// The line.
     public var description: String { reason }
 }
@@ -134,6 +136,10 @@ public final class TreeMount: Sendable {
         return TreeError(errno: error.errno, reason: "cannot mount at \(directory): \(reason)")
     }
 
+    /// Where it is now: as ``directory``, unless a directory above has got another name.
+    /// - Context: may block.
+    public var place: String { mount.place }
+
     /// Whether it is over, whoever took it away.
     public var hasEnded: Bool { session.ended.isRaised }
 
@@ -145,12 +151,23 @@ public final class TreeMount: Sendable {
     public func unmount(lazily: Bool = false) throws(TreeError) {
         do {
             try mount.unmount(lazily: lazily)
+        } catch let covered as MountCovered {
+            throw TreeError(
+                errno: 16, reason: "something else is mounted over \(covered.path): 'umount \(covered.path)' first",
+                isCovered: true)
         } catch let error as SystemError {
-            let reason =
-                error.name == "EBUSY"
-                ? "\(directory) is in use: close the files that are open there, or say --lazy"
-                : "\(directory): \(error)"
-            throw TreeError(errno: error.errno, reason: reason)
+            switch error.name {
+            case "EBUSY":
+                throw TreeError(
+                    errno: error.errno, reason: "\(place) is in use: close the files that are open there, or say --lazy"
+                )
+            case "EINVAL":
+                throw TreeError(
+                    errno: FuseErrno.notConnected,
+                    reason: "\(directory) is no mount any more: somebody has taken it away, and it ends with the last "
+                        + "file that is open there")
+            default: throw TreeError(errno: error.errno, reason: "\(place): \(error)")
+            }
         } catch {
             throw TreeError(errno: 0, reason: "\(directory): \(error)")
         }
@@ -158,12 +175,24 @@ public final class TreeMount: Sendable {
     }
 
     /// Takes the mount away and ends it: files that are still open fail from now on.
+    ///
+    /// While something else is mounted over it, it stays behind, dead: a next mount there takes it away.
+    /// - Returns: where it stands, if that is so; nil: it is gone.
     /// - Context: blocks.
-    public func stop() {
-        let isUnmounted = (try? mount.unmount(lazily: true)) != nil
+    @discardableResult
+    public func stop() -> String? {
+        var coveredAt: String?
+        var isUnmounted = false
+        do {
+            try mount.unmount(lazily: true)
+            isUnmounted = true
+        } catch {
+            coveredAt = (error as? MountCovered)?.path
+        }
         session.stop()
         session.ended.wait(until: Instant.now + .seconds(5))
         // Only now is it a dead mount, if it still is one, and the watcher sees that.
         if !isUnmounted { mount.letGo() }
+        return coveredAt
     }
 }

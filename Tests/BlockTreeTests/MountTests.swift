@@ -12,6 +12,7 @@ import Testing
 private final class MountPlace {
     let root: String
     var place: String { root + "/mnt" }
+    var told: String { root + "/told" }
 
     init() throws {
         root = HostFile.canonical(try HostFile.makeTemporaryDirectory(prefix: "platter-mount"))
@@ -67,6 +68,30 @@ struct `A mount` {
         #expect(ended.wait(until: .now + .seconds(30)))
         // The watcher was waited for: it has found a dead mount, and taken it away.
         #expect(!HostFile.isDeadMount(place.place) && HostFile.isEmptyDirectory(place.place) == true)
+    }
+
+    @Test func `is not taken for what is mounted over it, and is found where a directory above goes`() async throws {
+        let place = try MountPlace()
+        let lower = try TreeMount.mount(DiskRegistry(), at: place.place)
+        // A tree mounts over nothing that is not empty; the kernel lets anybody.
+        let upper = try FuseMount.mount(
+            at: place.place, FuseMount.Options(allowsOthers: false, readMax: FuseWire.ioMax))
+        for lazily in [false, true] {
+            let error = #expect(throws: TreeError.self) { try lower.unmount(lazily: lazily) }
+            #expect(error?.isCovered == true)
+        }
+        #expect(lower.stop() == place.place)
+        // Above it nobody serves, but it stands.
+        try upper.mount.unmount(lazily: true)
+        upper.channel.close()
+        #expect(HostFile.isDeadMount(place.place), "the lower one is left, dead")
+        let next = try TreeMount.mount(DiskRegistry(), at: place.place)
+        let moved = place.root + "-moved"
+        #expect(rename(place.root, moved) == 0)
+        #expect(next.place == moved + "/mnt")
+        try next.unmount()
+        #expect(HostFile.isEmptyDirectory(moved + "/mnt") == true)
+        #expect(rename(moved, place.root) == 0)
     }
 
     @Test func `stands at the path without its dots`() async throws {
@@ -126,29 +151,51 @@ private struct FakeHelper {
 @Suite(.timeLimit(.minutes(2))) struct `The watcher of a mount` {
     @Test func `outlives the end of all that belongs to the service, and then does its work`() throws {
         let place = try MountPlace()
-        // What cannot be listed is taken for a dead mount; what takes it away is seen by what it makes.
-        let gone = place.root + "/gone"
-        let watcher = try MountWatcher(gone, ["mkdir"])
+        let root = try #require(MountEntry.all().first)
+        let watcher = try MountWatcher(root, Self.writing(place.told), look: "false")
         for signal: Int32 in [15, 2, 1] {
             kill(watcher.process, signal)
             kill(-watcher.process, signal)
         }
         watcher.letGo()
-        #expect(HostFile.status(gone)?.kind == .directory)
-        HostFile.removeDirectory(gone)
-        // One that lives is left alone.
-        let other = try MountWatcher(place.place, ["rmdir"])
-        other.letGo()
-        #expect(HostFile.status(place.place)?.kind == .directory)
+        #expect(try HostFile.readText(place.told) == root.path)
+        HostFile.remove(place.told)
+        // One that lives is left alone, and one that is in the list no more.
+        try MountWatcher(root, Self.writing(place.told), look: "true").letGo()
+        #expect(HostFile.status(place.told) == nil)
+        for entry in [MountEntry("\(root.id) 1 0:99999 / / rw - \(root.type) none rw"), nil] {
+            try MountWatcher(entry, Self.writing(place.told), look: "false").letGo()
+            #expect(HostFile.status(place.told) == nil)
+        }
     }
 
     @Test func `does its work when whoever had it is gone without a word`() throws {
         let place = try MountPlace()
-        let gone = place.root + "/gone"
-        var watcher: MountWatcher? = try MountWatcher(gone, ["mkdir"])
+        var watcher: MountWatcher? = try MountWatcher(
+            MountEntry.all().first, Self.writing(place.told), look: "false")
         #expect(watcher != nil)
         watcher = nil
-        #expect(eventually { HostFile.status(gone)?.kind == .directory })
-        HostFile.removeDirectory(gone)
+        #expect(eventually { HostFile.status(place.told)?.size ?? 0 > 0 })
+        HostFile.remove(place.told)
+    }
+
+    /// A command that writes down the path that it is to unmount.
+    private static func writing(_ file: String) -> [String] { ["/bin/sh", "-c", "printf %s \"$2\" >'\(file)'", "sh"] }
+}
+
+@Suite struct `The kernel's list of mounts` {
+    @Test func `says where a mount stands, whatever its name, and what is on top`() {
+        let lines = [
+            #"36 35 98:0 / / rw,noatime master:1 - ext4 /dev/root rw"#,
+            #"40 36 0:52 / /a\040b\134c\011 rw,nosuid shared:2 master:3 - fuse.platter platter rw,user_id=0"#,
+            #"41 40 0:53 / /a\040b\134c\011 rw - tmpfs none rw"#, #"42 36 0:54 / /other rw - tmpfs none rw"#,
+        ]
+        let all = lines.compactMap { MountEntry($0[...]) }
+        #expect(all.count == 4 && all[1].path == "/a b\\c\t" && all[1].type == "fuse.platter")
+        #expect(all[1].isCovered(in: all) && !all[0].isCovered(in: all) && !all[3].isCovered(in: all))
+        #expect(all[1].now(in: all) == all[1] && all[1].now(in: [all[0], all[2]]) == nil)
+        for line in ["", "36 35", "36 35 98:0 / / rw", "36 35 98:0 / / rw -", "36 35 98:0 / / rw x y z"] {
+            #expect(MountEntry(line[...]) == nil)
+        }
     }
 }

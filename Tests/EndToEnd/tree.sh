@@ -87,6 +87,49 @@ test_is_mounted_and_taken_away() {
 }
 nothing_mounted() { [[ -z $(platter mount) ]]; }
 
+# A mount is taken away by what it is, not by its path.
+test_what_others_mount_is_left_alone() {
+    start_tree ram size=8M
+    mount -t tmpfs none "$tree"
+    echo precious >"$tree/file"
+    expect 75 platter umount "$tree"
+    says "something else is mounted over $tree: 'umount $tree' first"
+    expect 75 platter umount --lazy "$tree"
+    equal "$(cat "$tree/file")" precious 'what is mounted over it'
+    # By whatever the daemon ends, it is left, and what is beneath it with it.
+    stop_daemon
+    grep -q 'something else is mounted over the tree' "$dir/daemon1.log" || fail 'the log does not say what is left'
+    equal "$(cat "$tree/file")" precious 'what is mounted over it, after the daemon'
+    umount "$tree"
+    start_daemon --mount "$tree" ram size=8M
+    [[ -f $dev/pl0 ]] || fail 'a mount that was left takes the place of the next one'
+    mount -t tmpfs none "$tree"
+    echo precious >"$tree/file"
+    kill -KILL "$daemon_pid"
+    ended 5 "$daemon_pid"
+    daemon_pid=
+    wait_for 5 'the watcher has looked' no_watcher
+    equal "$(cat "$tree/file")" precious 'what is mounted over it, after a daemon that was killed'
+    umount "$tree"
+    umount -l "$tree"
+    # A directory above may get another name.
+    mkdir -p "$dir/above/mnt"
+    start_daemon ram size=8M
+    expect 0 platter mount "$dir/above/mnt"
+    mv "$dir/above" "$dir/elsewhere"
+    mkdir -p "$dir/above/mnt"
+    expect 0 platter mount "$dir/above/mnt"
+    expect 0 platter umount "$dir/elsewhere/mnt"
+    is_not_mounted "$dir/elsewhere/mnt" || fail 'it is still mounted'
+    mv "$dir/above" "$dir/above and beyond"
+    kill -KILL "$daemon_pid"
+    ended 5 "$daemon_pid"
+    daemon_pid=
+    wait_for 10 'a dead mount is taken away, wherever it is' nowhere_mounted
+}
+no_watcher() { ! pgrep -f "$(printf 'read -r _ <&3.*umount -l')" >/dev/null; }
+nowhere_mounted() { ! grep -q "$dir/" /proc/self/mountinfo; }
+
 test_goes_with_the_daemon() {
     start_tree ram size=8M
     exec 9<"$dev/pl0"

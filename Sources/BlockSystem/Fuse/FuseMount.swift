@@ -13,14 +13,24 @@ public final class FuseMount: Sendable {
     /// Whether this process did it itself; else the set-user-id program `fusermount3` did.
     public let isByRoot: Bool
     private let tools: FuseTools
+    /// Which it is, by the kernel's list; nil: it has none, or not this mount.
+    private let entry: MountEntry?
     private let watcher: MountWatcher
 
+    /// Just mounted: what the path leads to is this.
     private init(_ directory: String, isByRoot: Bool, _ tools: FuseTools) throws(SystemError) {
         self.directory = directory
         self.isByRoot = isByRoot
         self.tools = tools
-        watcher = try MountWatcher(directory, isByRoot ? ["umount", "-l"] : [FuseTools.helperName, "-u", "-z"])
+        entry = MountEntry.all().last { $0.path == directory && $0.type == Self.type }
+        watcher = try MountWatcher(entry, isByRoot ? ["umount", "-l"] : [FuseTools.helperName, "-u", "-z"])
     }
+
+    private static let type = "fuse.platter"
+
+    /// Where it stands now: a directory above may have got another name. ``directory`` once it is nowhere.
+    /// - Context: may block.
+    public var place: String { entry?.now(in: MountEntry.all())?.path ?? directory }
 
     /// How to mount.
     public struct Options: Sendable {
@@ -68,7 +78,7 @@ public final class FuseMount: Sendable {
             guard error.errno == EACCES, geteuid() != 0 else { throw error }
             return try mountByHelper(at: directory, options, tools)
         }
-        let result = platter_fuse_mount("platter", directory, "fuse.platter", options.text(channel.rawNumber))
+        let result = platter_fuse_mount("platter", directory, type, options.text(channel.rawNumber))
         if result == 0 {
             do {
                 return (try FuseMount(directory, isByRoot: true, tools), channel)
@@ -123,12 +133,23 @@ public final class FuseMount: Sendable {
     /// Takes the mount away.
     ///
     /// - Parameter lazily: also if files there are open; they work as long as somebody serves the channel.
-    /// - Throws: EBUSY if files are open, EINVAL if it is no mount any more; ``HelperFailure`` with what `fusermount3`
-    ///   said, if that is something else.
+    /// - Throws: EBUSY if files are open, EINVAL if it is no mount any more; ``MountCovered`` while something else is
+    ///   mounted over it, which this does not touch; ``HelperFailure`` with what `fusermount3` said, if that is something
+    ///   else.
     /// - Context: blocks, not for those who serve.
     public func unmount(lazily: Bool) throws {
-        try Self.unmount(directory, isByRoot: isByRoot, lazily: lazily, tools)
+        try Self.unmount(try placeToUnmount(), isByRoot: isByRoot, lazily: lazily, tools)
         letGo()
+    }
+
+    // The kernel unmounts by path, and takes what stands on top there. Who mounts over it between the look and the call
+    // is lost all the same; there is no call that names the mount.
+    private func placeToUnmount() throws -> String {
+        guard let entry else { return directory }
+        let all = MountEntry.all()
+        guard let now = entry.now(in: all) else { throw SystemError(errno: EINVAL) }
+        if now.isCovered(in: all) { throw MountCovered(path: now.path) }
+        return now.path
     }
 
     /// Takes a mount away whose server is gone. That somebody else did it meanwhile is no failure of this.

@@ -23,7 +23,9 @@ package struct FuseTools: Sendable {
 
 /// Takes a mount away whose server has ended, in whatever way that came.
 ///
-/// A shell that reads from a pipe of ours until its end, and then looks: a mount whose server is gone cannot be listed.
+/// A shell that reads from a pipe of ours until its end, and then looks: a mount whose server is gone is in the kernel's
+/// list, and cannot be listed itself. (Its number alone says too little: the next mount may get it.) Where something else
+/// is mounted over it, it is left: the path leads to that.
 /// Whoever stops a service may send all its processes the same signal; this one is still needed then, and hears of none.
 package final class MountWatcher: Sendable {
     private struct Watch: ~Copyable {
@@ -32,29 +34,52 @@ package final class MountWatcher: Sendable {
         var child: ChildProcess?
     }
     private let watch: Lock<Watch>
+    private let hasEnded = Parker()
     /// The number of the shell.
     package let process: Int32
 
+    // A mount stands in the list behind the one that it is on, with its path's odd bytes as octal numbers.
+    private static let script = """
+        trap '' TERM HUP INT
+        look=$1
+        shift
+        read -r _ <&3
+        path=
+        while read -r id parent device root at rest; do
+            if [ "$id $device" = "$0" ]; then path=$at
+            elif [ "$parent" = "${0% *}" ] && [ "$at" = "$path" ]; then exit 0
+            fi
+        done </proc/self/mountinfo
+        [ -n "$path" ] || exit 0
+        path=$(printf %b "$path")
+        "$look" -- "$path" >/dev/null 2>&1 || exec "$@" -- "$path"
+        """
+
     /// - Parameters:
-    ///   - directory: where the mount is.
+    ///   - mount: which; nil: none.
     ///   - command: what takes it away: program and arguments, before the directory.
-    package init(_ directory: String, _ command: [String]) throws(SystemError) {
+    ///   - look: what fails for a directory that cannot be listed.
+    package init(_ mount: MountEntry?, _ command: [String], look: String = "ls") throws(SystemError) {
         let pipe = try ChildProcess.Pipe()
-        // Held back until it has said that it wants none of them: shells let what is held through when they wait.
-        let script = "trap '' TERM HUP INT; read -r _ <&3; ls -- \"$0\" >/dev/null 2>&1 || exec \"$@\" -- \"$0\""
+        // Signals are held back until it has said that it wants none: shells let what is held through when they wait.
         let child = try ChildProcess.helper(
-            "/bin/sh", ["-c", script, directory] + command, .none, third: pipe.reading.number)
+            "/bin/sh", ["-c", Self.script, mount?.key ?? "none", look] + command, .none, third: pipe.reading.number)
         process = child.process
         watch = Lock(Watch(line: pipe.keepWriting(), child: child))
     }
 
-    /// Has it look now, and waits for its end. A second call does nothing.
+    /// Has it look now, and waits for its end, whoever was first to ask for it.
     /// - Context: blocks for a moment.
     package func letGo() {
         let child = watch.withLock { watch -> ChildProcess? in
             watch.line = nil
             return watch.child.take()
         }
-        _ = child?.finish(within: .seconds(5))
+        if let child {
+            _ = child.finish(within: .seconds(5))
+            hasEnded.raise()
+        } else {
+            hasEnded.wait(until: Instant.now + .seconds(5))
+        }
     }
 }

@@ -49,6 +49,9 @@ package struct TreeBook<Tree: Sendable>: Sendable {
         return .mounted
     }
 
+    /// It stands elsewhere now.
+    package mutating func move(_ id: String, to path: String) { entries[id]?.path = path }
+
     /// It could not be mounted, or it is gone.
     package mutating func drop(_ id: String) { entries[id] = nil }
 

@@ -22,7 +22,7 @@ final class Trees: Sendable {
     var models: [MountModel] { book.withLock { $0.mounted }.map { Trees.model($0.id, $0.tree) } }
 
     private static func model(_ id: String, _ tree: TreeMount) -> MountModel {
-        MountModel(id: id, path: tree.directory, sysroot: tree.flavour == .sysroot)
+        MountModel(id: id, path: tree.place, sysroot: tree.flavour == .sysroot)
     }
 
     /// Mounts one. Blocks.
@@ -54,6 +54,11 @@ final class Trees: Sendable {
     }
 
     private func reserve(_ path: String) throws(Problem) -> String {
+        // A directory above may have got another name since.
+        for (id, tree) in book.withLock({ $0.mounted }) {
+            let place = tree.place
+            book.withLock { $0.move(id, to: place) }
+        }
         switch book.withLock({ $0.reserve(path) }) {
         case .reserved(let id): return id
         case .ending: throw Trees.ending(path)
@@ -88,13 +93,21 @@ final class Trees: Sendable {
 
     /// Takes all away, open files or not, and lets none come. Blocks.
     func stop() {
-        for tree in book.withLock({ $0.stop() }) { tree.stop() }
+        for tree in book.withLock({ $0.stop() }) {
+            guard let path = tree.stop() else { continue }
+            logger.warning(
+                "something else is mounted over the tree: it stays, dead; unmount both", metadata: ["path": "\(path)"])
+        }
     }
 }
 
 extension Problem {
     /// Why a tree cannot be mounted or taken away.
     init(_ error: TreeError) {
+        if error.isCovered {
+            self.init(.busy, error.reason)
+            return
+        }
         let name = error.errno == 0 ? "EIO" : SystemError(errno: error.errno).name
         let kind: Kind =
             switch name {

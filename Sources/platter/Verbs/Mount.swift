@@ -65,7 +65,7 @@ struct UmountVerb: AsyncParsableCommand {
             let gone = try await daemon.client.send(
                 .removeMount, mount.id, query: lazy ? [("lazy", "1")] : [], as: MountModel.self)
             if output.json { try Output.json(gone) }
-        } catch let problem as Problem where problem.kind == .busy {
+        } catch let problem as Problem where problem.errno == "EBUSY" {
             let users = Host.users(below: mount.path)
             guard !users.isEmpty else { throw problem }
             throw Problem(
