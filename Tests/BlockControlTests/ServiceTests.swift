@@ -25,6 +25,8 @@ private final class HangingDriver: BlockDriver {
     var notes: [String] { ["slow"] }
 }
 
+private struct Nothing: Decodable {}
+
 @Suite(.timeLimit(.minutes(2))) struct `The service over its socket` {
     @Test func `its socket belongs to its user alone, and replaces a stale one`() async throws {
         try await withDaemon { daemon in
@@ -50,6 +52,18 @@ private final class HangingDriver: BlockDriver {
                 #expect(unreachable.exitStatus == .unreachable)
                 #expect(unreachable.reason.contains("ENOENT"))
             }
+        }
+    }
+
+    @Test(arguments: ControlRoute.all.filter { $0.path.contains("{") })
+    func `an empty name is sent nowhere, for it would lead to another route or disk`(_ route: ControlRoute) async throws
+    {
+        try await withDaemon { daemon in
+            _ = try await daemon.client.add("ram", "size=1M", "name=remove")
+            let refused = await problem { try await daemon.client.send(route, "", as: Nothing.self) }
+            #expect(refused?.kind == .usage && refused?.exitStatus == .usage)
+            #expect(refused?.detail.hasPrefix("an empty ") == true, "\(refused?.detail ?? "") of \(route.path)")
+            #expect(daemon.registry.disks.count == 1)
         }
     }
 

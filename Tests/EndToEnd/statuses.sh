@@ -48,6 +48,40 @@ test_64_is_usage() {
     platter list --json | jq -e '.blockdevices == []' || fail 'a disk was added'
 }
 
+# An unset variable of a script leads there: the path would be another route's, or another disk's.
+test_64_is_an_empty_name() {
+    start_daemon ram name=trace size=16M
+    expect 0 platter add ram name=attributes size=16M
+    local verb
+    for verb in show yank remove 'remove --cancel' rescan freeze thaw partitions attr trace eject 'partition create' \
+        unexport unprovide; do
+        # shellcheck disable=SC2086
+        expect 64 platter $verb ''
+        says 'is a variable of the script not set?'
+        one_line
+    done
+    expect 64 platter resize '' 32M
+    says 'an empty name'
+    expect 64 platter set '' ro=on
+    says 'an empty name'
+    expect 64 platter insert '' "$dir/none"
+    says 'an empty name'
+    equal "$(platter list -n -o NAME | sort | tr '\n' ' ')" 'attributes trace ' 'the disks'
+    # Of several, the others are removed.
+    expect 64 platter remove '' trace
+    equal "$(platter list -n -o NAME)" attributes 'what is left'
+    # An empty path is not the current directory.
+    mkdir "$dir/empty"
+    cd "$dir/empty"
+    for verb in mount umount 'serve --mount'; do
+        # shellcheck disable=SC2086
+        expect 64 platter $verb ''
+        says 'an empty path'
+        one_line
+    done
+    cd "$dir"
+}
+
 test_69_is_no_daemon() {
     expect 69 platter list
     says "$PLATTER_SOCKET" 'platter serve'

@@ -55,7 +55,8 @@ public struct ControlClient: Sendable {
         _ deliver: (EventMessage) throws -> Bool
     ) async throws {
         let query = (sequence.map { [("from", String($0))] } ?? []) + filter
-        try await withConnection(head(.events, "", query: query, length: nil, ifMatch: nil), body: nil) { inbound in
+        let head = try head(.events, "", query: query, length: nil, ifMatch: nil)
+        try await withConnection(head, body: nil) { inbound in
             var parser = EventParser()
             var status = 200
             var failure: [UInt8] = []
@@ -83,7 +84,7 @@ public struct ControlClient: Sendable {
     public func trace(
         _ name: String, _ query: TraceQuery, ready: () throws -> Void, _ deliver: ([UInt8]) throws -> Void
     ) async throws {
-        let head = head(.traceDisk, name, query: query.parameters, length: nil, ifMatch: nil)
+        let head = try head(.traceDisk, name, query: query.parameters, length: nil, ifMatch: nil)
         try await withConnection(head, body: nil) { inbound in
             var status = 200
             var failure: [UInt8] = []
@@ -111,7 +112,7 @@ public struct ControlClient: Sendable {
         _ route: ControlRoute, _ name: String, query: [(String, String)], body: (any Encodable)?, ifMatch: String?
     ) async throws -> (Int, [UInt8]) {
         let payload = try body.map { Array(try ControlJSON.text($0).utf8) }
-        let head = head(route, name, query: query, length: payload?.count ?? 0, ifMatch: ifMatch)
+        let head = try head(route, name, query: query, length: payload?.count ?? 0, ifMatch: ifMatch)
         return try await withConnection(head, body: payload) { inbound in
             var status = 0
             var bytes: [UInt8] = []
@@ -128,11 +129,17 @@ public struct ControlClient: Sendable {
 
     private func head(
         _ route: ControlRoute, _ name: String, query: [(String, String)], length: Int?, ifMatch: String?
-    ) -> HTTPRequestHead {
-        let escaped = ControlClient.escape(name)
+    ) throws(Problem) -> HTTPRequestHead {
         var uri = route.path.split(separator: "{", maxSplits: 1).first.map(String.init) ?? "/"
         if let end = route.path.firstIndex(of: "}") {
-            uri += escaped + route.path[route.path.index(after: end)...]
+            // Without a name the path is another route's, or another disk's.
+            guard !name.isEmpty else {
+                let word = route.path.contains("{id}") ? "id" : "name"
+                throw Problem(
+                    .usage, "an empty \(word) stands for nothing: is a variable of the script not set?",
+                    errno: "EINVAL")
+            }
+            uri += ControlClient.escape(name) + route.path[route.path.index(after: end)...]
         }
         let pairs = query.map { "\($0.0)=\(ControlClient.escape($0.1))" }.joined(separator: "&")
         if !pairs.isEmpty { uri += "?" + pairs }

@@ -28,6 +28,10 @@ struct MountVerb: AsyncParsableCommand {
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: PrintOptions
 
+    func validate() throws {
+        if let directory { try HostFile.checkNotEmpty(directory) }
+    }
+
     func run() async throws {
         guard let directory else {
             let list = try await daemon.client.send(.listMounts, as: MountList.self)
@@ -53,6 +57,8 @@ struct UmountVerb: AsyncParsableCommand {
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: PrintOptions
 
+    func validate() throws { try HostFile.checkNotEmpty(directory) }
+
     func run() async throws {
         let path = HostFile.canonical(directory)
         let list = try await daemon.client.send(.listMounts, as: MountList.self)
@@ -72,6 +78,13 @@ struct UmountVerb: AsyncParsableCommand {
                 .busy, "\(mount.path) is in use by \(users.joined(separator: ", ")): end that first, or say --lazy",
                 errno: problem.errno)
         }
+    }
+}
+
+extension HostFile {
+    /// An empty path would be taken for the current directory.
+    static func checkNotEmpty(_ path: String) throws {
+        if path.isEmpty { throw ValidationError("an empty path is no directory: is a variable of the script not set?") }
     }
 }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BlockControl
+import BlockSystem
 
 struct ServeVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -72,6 +73,8 @@ struct ServeVerb: AsyncParsableCommand {
     var logLevel: String?
     @Argument(help: ArgumentHelp("A driver and its keys.", valueName: "driver key=value"))
     var driver: [String] = []
+
+    func validate() throws { for directory in mount { try HostFile.checkNotEmpty(directory) } }
 
     func run() async throws {
         let manager = ServiceManager.adopt()
