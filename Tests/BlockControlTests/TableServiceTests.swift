@@ -34,4 +34,31 @@ import Testing
             #expect(back?.detail.contains("not to dos") == true)
         }
     }
+
+    @Test func `has a note of each partition that could not become a device, and of nothing twice`() async throws {
+        try await withDaemon { daemon in
+            let client = daemon.client
+            _ = try await client.add("ram", "size=8M", "name=pl0")
+            _ = try await client.add("ram", "size=1M", "name=pl0p1")
+            func send(_ kind: String, _ change: (inout TableEditRequest) -> Void = { _ in }) async throws
+                -> TableChangeModel
+            {
+                var edit = TableEditRequest(edit: kind)
+                change(&edit)
+                return try await client.send(.editTable, "pl0", body: edit)
+            }
+            let created = try await send("create") { $0.size = 1 << 20 }
+            #expect(created.added == [] && created.table.partitions.count == 1)
+            let note = try #require(created.notes.first)
+            #expect(created.notes.count == 1 && note.contains("partition 1: no device: "), "\(note)")
+            let rescanned = try await client.send(.rescanDisk, "pl0", as: RescanModel.self)
+            #expect(rescanned.warnings == [note])
+            // What the table is warned of stands in the table, as of a file.
+            let resize = ResizeRequest(size: 16 << 20)
+            _ = try await client.send(.resizeDisk, "pl0", body: resize, as: DiskDetail.self)
+            let named = try await send("name") { ($0.number, $0.name) = (1, "root") }
+            #expect(named.table.warnings.count == 1 && named.notes.contains(note))
+            #expect(!named.notes.contains(where: named.table.warnings.contains), "\(named.notes)")
+        }
+    }
 }

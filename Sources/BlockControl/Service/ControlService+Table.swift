@@ -16,9 +16,12 @@ extension ControlService {
         do throws(DiskError) {
             let report = try await disk.editTable(edit, isDryRun: isDryRun)
             if !isDryRun { logger.info("table edited", metadata: ["disk": "\(disk.name)", "edit": "\(request.edit)"]) }
-            return TableChangeModel(
+            var model = TableChangeModel(
                 disk: disk.name, dryRun: isDryRun, report.change, sectorSize: blockSize,
                 added: report.rescan?.added ?? [], removed: report.rescan?.removed ?? [])
+            // Which partitions have no device; what there is to say of the table itself stands in the table.
+            model.notes += (report.rescan?.warnings ?? []).filter { !model.table.warnings.contains($0) }
+            return model
         } catch {
             throw Problem(error)
         }
