@@ -111,6 +111,9 @@ test_each_format_says_why_it_said_no() {
         '["acorn-ics","acorn-powertec","acorn-eesox","acorn-cumana","acorn-adfs","ibm"]' 'formats asked'
     expect 64 platter partitions "$dir/none" --formats xfs
     says "there is no format 'xfs'"
+    expect 64 platter partitions "$dir/none" --formats ''
+    says 'the list of formats is empty; there are acorn, '
+    expect 64 platter partitions "$dir/none" --formats ,
     expect 64 platter partitions "$dir/none" --geometry 1/2
     expect 64 platter partitions "$dir/none" --as bsd
     equal "$(places "$dir/none" --cmdline 'blkdevparts=x:64K,-' | tr '\n' ' ')" '1 0 128 2 128 1920 ' 'cmdline'
@@ -134,6 +137,7 @@ test_a_disk_is_read_by_the_rules_that_are_asked_for() {
     expect 0 platter partitions pl0 --json --cmdline 'pl1:4K;pl0:64K' --formats cmdline
     equal "$(jq -c '[.partitions[] | .size]' "$dir/out")" '[128]' 'of its own definition'
     expect 64 platter partitions pl0 --formats xfs
+    expect 64 platter partitions pl0 --formats ''
 }
 
 main "$@"

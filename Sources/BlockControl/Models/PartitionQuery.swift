@@ -45,14 +45,15 @@ public struct PartitionQuery: Sendable {
         var options = PartitionScanOptions(policy: policy, commandLine: commandLine, isExplained: isExplained)
         if let formats {
             var asked: Set<PartitionTableKind> = []
+            let all = (["acorn"] + PartitionTableKind.allCases.map(\.rawValue)).joined(separator: ", ")
             for word in formats.split(separator: ",") {
                 guard let kinds = PartitionTableKind.named(String(word)) else {
-                    let all = ["acorn"] + PartitionTableKind.allCases.map(\.rawValue)
-                    throw Problem(
-                        .usage, "there is no format '\(word)'; there are \(all.joined(separator: ", "))",
-                        errno: "EINVAL")
+                    throw Problem(.usage, "there is no format '\(word)'; there are \(all)", errno: "EINVAL")
                 }
                 asked.formUnion(kinds)
+            }
+            guard !asked.isEmpty else {
+                throw Problem(.usage, "the list of formats is empty; there are \(all)", errno: "EINVAL")
             }
             options.formats = asked
         }
