@@ -233,9 +233,9 @@ extension PartitionScript.Line {
         }
     }
 
-    /// Start, size, type and the boot flag, by their place; an empty one or a `+` stands for what is chosen.
+    /// Start, size, type and the boot flag, by their place; an empty one, a `-` or a `+` stands for what is chosen.
     fileprivate mutating func takeUnnamed(_ place: Int, _ value: Substring) throws(TableEditError) {
-        if value.isEmpty || place < 2 && value == "+" { return }
+        if value.isEmpty || place < 3 && value == "-" || place < 2 && value == "+" { return }
         switch place {
         case 0: start = try PartitionScript.length(value, "start")
         case 1: size = try PartitionScript.length(value, "size")

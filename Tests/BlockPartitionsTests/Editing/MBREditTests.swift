@@ -189,6 +189,21 @@ struct ScriptTests {
         #expect(edited.disk.scan().tableID == "12345678")
     }
 
+    @Test(
+        "takes '-' for a default wherever sfdisk 2.38 does",
+        arguments: [
+            ("-,1M", ",1M"), ("-,-", ","), ("-", ","), ("- 2048 S", ", 2048, S"), ("-,1M,-,-", ",1M"),
+            ("start=-, size=1M", ",1M"), ("start=4096, size=-", "4096"), ("-,1M,-,*\n-,-,-,-", ",1M,,*\n,"),
+        ])
+    func dashes(_ script: String, _ meant: String) throws {
+        for label in ["label: dos\nlabel-id: 0x12345678\n", "label: gpt\n"] {
+            var (edited, same) = (EditedDisk(), EditedDisk())
+            try edited.edit(.apply(label + script))
+            try same.edit(.apply(label + meant))
+            #expect(edited.disk.scan() == same.disk.scan(), "\(label)")
+        }
+    }
+
     @Test func `is bootable as a GPT where it was as an MBR`() throws {
         var edited = EditedDisk()
         try edited.edit(.apply("label: dos\n2048,2048,L\n4096,2048,L,*\n"))
@@ -267,6 +282,7 @@ struct ScriptTests {
             ("label: gpt\n\n,1Q", "line 3 of the script: size: '1Q' is no size"),
             ("colour=red", "there is no field 'colour'"),
             ("1,2,83,*,5", "one field too many"), ("1,2,83,x", "'*' or '-'"), ("name=\"x", "a quote has no end"),
+            ("size=1M, type=-", "'-'"),
             ("x : size=1", "'x' names no partition"), ("label: gpt\nsize=1M, attrs=\"Nothing\"", "no attribute"),
             ("label: gpt\nsize=1M,uuid=12", "no GUID"), ("label: gpt\nlabel-id: 12", "no GUID"),
             ("label: gpt\nfirst-lba: 5000\nlast-lba: 4000", "first-lba comes after last-lba"),
