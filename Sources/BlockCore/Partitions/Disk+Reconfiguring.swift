@@ -16,7 +16,8 @@ extension Disk {
                 guard isPatient || state.reconfiguration.isOwnWork else {
                     let refusal = DiskError(
                         errno: DiskError.busy, disk: name, sequence: sequence,
-                        reason: "\(name) is being rescanned or resized already: try again when that is over")
+                        reason: "a rescan, a resize, or a change of its partitions or medium is under way on \(name): "
+                            + "try again when that is over")
                     return (refusal, nil)
                 }
                 let turn = Parker()
