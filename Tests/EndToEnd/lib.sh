@@ -49,7 +49,12 @@ platter() { "$PLATTER" "$@"; }
 # The URI of an export; of the empty name without an argument.
 uri() { printf 'nbd+unix:///%s?socket=%s' "${1-}" "${2-$nbd}"; }
 
-now_ms() { printf '%s' $((${EPOCHREALTIME/./} / 1000)); }
+# Since the machine came up, to a hundredth of a second: the time of day may be set while a test runs.
+now_ms() {
+    local up
+    read -r up _ </proc/uptime
+    printf '%s' $((10#${up/./} * 10))
+}
 
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds; a failure says what never came.
 wait_for() {
