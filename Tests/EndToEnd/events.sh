@@ -145,7 +145,7 @@ echo "\$SEQNUM" >>"$dir/told"
 [ "\$SEQNUM" != 1 ] || exec tail -f /dev/null
 SH
     chmod 755 "$dir/helper"
-    start_daemon --hotplug "$dir/helper" --hotplug-timeout 2s
+    start_daemon --hotplug "$dir/helper" --hotplug-timeout 5s
     expect 0 platter add ram size=1M name=a partscan=off
     expect 0 platter set a ro=on
     expect 0 platter settle

@@ -25,9 +25,9 @@ test_a_command_has_its_disk_and_ends_the_daemon() {
 test_a_signal_goes_to_the_command_first() {
     mkdir "$dir/tmp"
     export TMPDIR=$dir/tmp
+    mkfifo "$dir/never"
     background "$PLATTER" serve --config "$config" ram size=1M --run \
         "trap 'echo told; exit 3' TERM; echo up; while :; do read -r -t 1 <>$dir/never; done"
-    mkfifo "$dir/never"
     wait_for 10 'the command runs' grep -q up "$child_log"
     kill -TERM "$child"
     ended 10 "$child"

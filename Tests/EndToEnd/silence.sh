@@ -14,7 +14,7 @@ is_full() { platter show n0 --json | jq -e '[.holders[].in_flight] | add == 64';
 is_clear() { platter quarantine --json | jq -e '.quarantine == []'; }
 
 test_a_deadline_is_kept_and_what_is_owed_is_named() {
-    start_daemon null name=n0 size=1G latency=5s partscan=off
+    start_daemon null name=n0 size=1G latency=10s partscan=off
     local before took sequence memory
     memory=$(memory_kib)
     load
@@ -22,15 +22,14 @@ test_a_deadline_is_kept_and_what_is_owed_is_named() {
     before=$(now_ms)
     expect 4 platter yank n0 --timeout 1s --json
     took=$(($(now_ms) - before))
-    ((took >= 950 && took < 2000)) || fail "the deadline of 1 s was kept after $took ms"
+    ((took >= 950 && took < 5000)) || fail "the deadline of 1 s was kept after $took ms"
     equal "$(json .deadline_passed)" true 'deadline passed'
     (($(json .quarantined) > 0 && $(json .quarantined) <= 64)) || fail 'quarantined I/O is not told'
     (($(json .quarantined_bytes) > 0)) || fail 'quarantined memory is not told'
     local owed
     owed=$(json .quarantined)
     # The clients have their errors now, not when the driver answers.
-    before=$(now_ms)
-    ended 3 "$child"
+    ended 10 "$child"
     ((status != 0)) || fail 'fio met no error'
     expect 0 platter quarantine --json
     equal "$(json '.quarantine[0].disk')" n0 'disk in quarantine'
@@ -39,7 +38,7 @@ test_a_deadline_is_kept_and_what_is_owed_is_named() {
     # The name is free meanwhile.
     expect 0 platter add null name=n0 size=1G
     expect 0 platter yank n0
-    wait_for 10 'the late answers have emptied the quarantine' is_clear
+    wait_for 20 'the late answers have emptied the quarantine' is_clear
     wait_for 5 'memory is back' at_most memory_kib $((memory + 8192))
 }
 
@@ -50,7 +49,7 @@ test_answers_that_never_come_can_be_let_go() {
     sequence=$(field n0 diskseq)
     expect 4 platter yank n0 --timeout 200ms
     says "seq:$sequence"
-    ended 3 "$child"
+    ended 10 "$child"
     expect 0 platter show "seq:$sequence"
     is_clear && fail 'nothing is owed although nothing was answered'
     expect 0 platter set "seq:$sequence" answer=on

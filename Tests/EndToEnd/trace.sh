@@ -72,7 +72,7 @@ test_a_partition_shows_where_its_io_goes() {
 
 test_a_pulled_disk_ends_its_trace_and_nobody_else_is_disturbed() {
     need blkparse
-    start_daemon null name=pl0 size=1G latency=5s partscan=off
+    start_daemon null name=pl0 size=1G answer=off partscan=off
     trace_file=$dir/end.blktrace.0
     begin_trace pl0 -o "$dir/end"
     expect 75 platter trace pl0 -o "$dir/second"
