@@ -198,6 +198,10 @@ private struct Nothing: Decodable {}
                 try await client.send(.diskPartitions, "foo", query: [("as", "x")], as: PartitionTableModel.self)
             }
             #expect(policy?.kind == .usage)
+            let flag = await problem {
+                try await client.send(.diskPartitions, "foo", query: [("explain", "yes")], as: PartitionTableModel.self)
+            }
+            #expect(flag?.kind == .usage)
         }
     }
 

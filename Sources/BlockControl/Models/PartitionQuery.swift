@@ -18,11 +18,11 @@ public struct PartitionQuery: Sendable {
     /// No options.
     public init() {}
 
-    /// What a query says, by its keys.
-    public init(_ value: (String) -> String?) {
+    /// What a query says, by its keys; what its flag means is for the caller to judge.
+    public init(_ value: (String) -> String?, isExplained: Bool) {
         policy = value("as")
         formats = value("formats")
-        isExplained = value("explain").map { $0 != "0" } ?? false
+        self.isExplained = isExplained
         geometry = value("geometry")
         commandLine = value("cmdline")
     }

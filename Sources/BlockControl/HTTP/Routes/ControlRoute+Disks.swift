@@ -37,7 +37,8 @@ extension ControlRoute {
 
     /// `GET /v1/disks/NAME/partitions`
     public static let diskPartitions = ControlRoute(.get, "/v1/disks/{name}/partitions", table) { service, call in
-        try .document(await service.partitions(call.name, PartitionQuery(call.query)))
+        let query = PartitionQuery(call.query, isExplained: try call.isSet("explain"))
+        return try .document(await service.partitions(call.name, query))
     }
 
     /// `POST /v1/disks/NAME/remove`
