@@ -56,14 +56,15 @@ final class NBDExports: Sendable {
     /// What clients can connect to, of one device or of all.
     func models(of device: String?) -> [ExportModel] {
         dropOrphans()
+        let addresses = addresses
         var models: [ExportModel] = []
-        for disk in registry.disks where disk.options.isExported && disk.lifeState == .live {
-            for one in disk.devices where device == nil || one.name == device {
-                models += addresses.map { address in
-                    ExportModel(
-                        id: nil, kind: "nbd", device: one.name, name: one.name, uri: address.uri(export: one.name),
-                        readOnly: one.isReadOnly)
-                }
+        // Of one it is asked with each add and each look at a disk: not at the cost of a look at all.
+        let asked = device.map { registry.device(named: $0).map { [$0] } ?? [] }
+        for one in asked ?? registry.disks.flatMap(\.devices) where isServed(one.disk) {
+            models += addresses.map { address in
+                ExportModel(
+                    id: nil, kind: "nbd", device: one.name, name: one.name, uri: address.uri(export: one.name),
+                    readOnly: one.isReadOnly)
             }
         }
         for one in added.withLock({ $0 }) where device == nil || one.model.device == device {
@@ -75,6 +76,11 @@ final class NBDExports: Sendable {
             }
         }
         return models
+    }
+
+    /// Whether clients find it by its name.
+    private func isServed(_ disk: Disk) -> Bool {
+        disk.options.isExported && !disk.options.isHidden && disk.lifeState == .live
     }
 
     /// Offers a device under a name, at the daemon's addresses or at one of its own.
@@ -146,6 +152,7 @@ final class NBDExports: Sendable {
 
     // An export ends with its disk or partition: a new one of the same name is another, as on another medium.
     private func dropOrphans() {
+        guard !added.withLock({ $0.isEmpty }) else { return }
         let alive = Swift.Set(registry.disks.map(\.identity))
         let orphans = added.withLock { added in
             let gone = added.filter { !$0.device.isListed || !alive.contains($0.device.disk.identity) }
