@@ -151,7 +151,7 @@ private struct FakeHelper {
 @Suite(.timeLimit(.minutes(2))) struct `The watcher of a mount` {
     @Test func `outlives the end of all that belongs to the service, and then does its work`() throws {
         let place = try MountPlace()
-        let root = try #require(MountEntry.all().first)
+        let root = try #require(try MountEntry.all().first)
         let watcher = try MountWatcher(root, Self.writing(place.told), look: "false")
         for signal: Int32 in [15, 2, 1] {
             kill(watcher.process, signal)
@@ -172,7 +172,7 @@ private struct FakeHelper {
     @Test func `does its work when whoever had it is gone without a word`() throws {
         let place = try MountPlace()
         var watcher: MountWatcher? = try MountWatcher(
-            MountEntry.all().first, Self.writing(place.told), look: "false")
+            try MountEntry.all().first, Self.writing(place.told), look: "false")
         #expect(watcher != nil)
         watcher = nil
         #expect(eventually { HostFile.status(place.told)?.size ?? 0 > 0 })

@@ -22,7 +22,7 @@ public final class FuseMount: Sendable {
         self.directory = directory
         self.isByRoot = isByRoot
         self.tools = tools
-        entry = MountEntry.all().last { $0.path == directory && $0.type == Self.type }
+        entry = try? MountEntry.all().last { $0.path == directory && $0.type == Self.type }
         watcher = try MountWatcher(entry, isByRoot ? ["umount", "-l"] : [FuseTools.helperName, "-u", "-z"])
     }
 
@@ -30,7 +30,10 @@ public final class FuseMount: Sendable {
 
     /// Where it stands now: a directory above may have got another name. ``directory`` once it is nowhere.
     /// - Context: may block.
-    public var place: String { entry?.now(in: MountEntry.all())?.path ?? directory }
+    public var place: String {
+        guard let entry, let all = try? MountEntry.all() else { return directory }
+        return entry.now(in: all)?.path ?? directory
+    }
 
     /// How to mount.
     public struct Options: Sendable {
@@ -146,7 +149,8 @@ public final class FuseMount: Sendable {
     // is lost all the same; there is no call that names the mount.
     private func placeToUnmount() throws -> String {
         guard let entry else { return directory }
-        let all = MountEntry.all()
+        // Where the list cannot be read, it is not said that the mount is gone.
+        let all = try MountEntry.all()
         guard let now = entry.now(in: all) else { throw SystemError(errno: EINVAL) }
         if now.isCovered(in: all) { throw MountCovered(path: now.path) }
         return now.path

@@ -29,10 +29,12 @@ package struct MountEntry: Sendable, Equatable {
         type = String(words[dash + 1])
     }
 
-    /// All that this process sees, each behind what it stands on; none where there is no /proc.
-    package static func all() -> [MountEntry] {
-        guard let text = try? HostFile.readText("/proc/self/mountinfo", limit: 64 << 20) else { return [] }
-        return text.split(separator: "\n").compactMap { MountEntry($0) }
+    /// All that this process sees, each behind what it stands on.
+    /// - Throws: ENOENT where there is no /proc, EMFILE where no more files can be opened.
+    package static func all() throws(SystemError) -> [MountEntry] {
+        try HostFile.readText("/proc/self/mountinfo", limit: 64 << 20).split(separator: "\n").compactMap {
+            MountEntry($0)
+        }
     }
 
     /// The same mount now, wherever it stands; nil: it is nowhere any more.
