@@ -459,13 +459,14 @@ test_a_user_mounts() {
     need_fuse
     need fusermount3 setpriv
     [[ -u $(command -v fusermount3) ]] || skip 'fusermount3 has no right to mount'
-    setpriv --reuid=65534 --regid=65534 --clear-groups "$PLATTER" --version >"$dir/out" 2>&1 ||
-        skip 'the program under test may not be run by others'
     local home
     home=$(mktemp -d /tmp/pl-user.XXXXXX)
     tree=$home/mnt dev=$home/mnt/dev
     at_end+=("umount -l '$tree'; rm -rf --one-file-system '$home'")
     mkdir "$tree"
+    # Where he can reach it: the program under test may lie in a directory that is root's alone.
+    install -m 755 "$PLATTER" "$home/platter"
+    local PLATTER=$home/platter
     : >"$home/empty.toml"
     chown -R 65534:65534 "$home"
     if [[ -n ${IN_NAMESPACE-} ]] && mknod "$home/fuse" c 10 229; then
